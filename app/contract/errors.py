@@ -1,0 +1,32 @@
+"""What can go wrong between gateway and worker.
+
+ContractError
+├── DecodeError       bytes in the store are not what this version writes
+├── QueueFull         the queue holds as many jobs as it may
+├── WaitTimeout       no outcome arrived in time
+└── StoreUnavailable  the store cannot be reached, started, or refuses to write
+"""
+
+
+class ContractError(Exception):
+    """Gateway and worker could not understand or reach one another."""
+
+
+class DecodeError(ContractError):
+    """Stored bytes cannot be read; `payload` keeps them for the log."""
+
+    def __init__(self, message: str, payload: bytes | str = b"") -> None:
+        super().__init__(message)
+        self.payload = payload
+
+
+class QueueFull(ContractError):
+    """The queue holds as many jobs as it may."""
+
+
+class WaitTimeout(ContractError):
+    """No outcome arrived within the time the caller was ready to wait."""
+
+
+class StoreUnavailable(ContractError):
+    """The store cannot be reached, cannot be started, or refuses to write."""

@@ -1,0 +1,243 @@
+"""The messages between gateway and worker: a job, its result, or why there is none.
+
+Laws of this file:
+1. Messages are values: frozen, holding no connection, changed only by copy.
+2. Everything a worker needs to make the picture is in the job, the plan's table included.
+3. Each message is one JSON object with a version; an unknown version is a DecodeError.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Self
+
+from app.contract.errors import DecodeError
+from schedules.schedule import Counts, Schedule
+
+if TYPE_CHECKING:
+    from schedules.planner import Priced
+
+VERSION = 1
+
+
+class JobState(StrEnum):
+    """Where a job is in its life."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    DEAD = "dead"
+
+
+TRANSITIONS: dict[JobState, frozenset[JobState]] = {
+    JobState.QUEUED: frozenset({JobState.RUNNING, JobState.CANCELLED, JobState.DEAD}),
+    JobState.RUNNING: frozenset(JobState) - {JobState.RUNNING},
+    JobState.DEAD: frozenset({JobState.QUEUED}),
+    JobState.DONE: frozenset(),
+    JobState.FAILED: frozenset(),
+    JobState.CANCELLED: frozenset(),
+}
+FINAL_STATES = frozenset({JobState.DONE, JobState.FAILED, JobState.CANCELLED, JobState.DEAD})
+
+
+@dataclass(frozen=True, slots=True)
+class PlanOrder:
+    """A plan by value: what to run, what it was promised to cost, how good it was measured."""
+
+    solver: str
+    rule: str
+    steps: int
+    units: int
+    table: str
+    correction: str | None
+    predicted_ms: float
+    metric: str
+    quality: float
+
+    @property
+    def name(self) -> str:
+        """What the plan is called in answers, logs and metrics."""
+        return f"{self.solver}-{self.steps}-{self.rule}"
+
+    def schedule(self) -> Schedule:
+        """Return the schedule table; raises InvalidSchedule when it is not one."""
+        return Schedule.decode(self.table, self.units)
+
+    @classmethod
+    def of(cls, priced: Priced) -> Self:
+        """Order a priced plan."""
+        plan = priced.plan
+        return cls(
+            solver=plan.solver,
+            rule=plan.rule,
+            steps=plan.steps,
+            units=plan.schedule.units,
+            table=plan.schedule.encode(),
+            correction=plan.correction,
+            predicted_ms=priced.predicted_ms,
+            metric=plan.quality.metric,
+            quality=plan.quality.value,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One accepted request: what picture, by which plan. Its deadline is kept by the queue."""
+
+    id: str
+    model: str
+    revision: str
+    prompt: str
+    negative_prompt: str
+    seeds: tuple[int, ...]
+    width: int
+    height: int
+    guidance_scale: float
+    plan: PlanOrder
+    trace: str | None = None
+    owner: str | None = None
+
+    @property
+    def images(self) -> int:
+        """Number of pictures asked for."""
+        return len(self.seeds)
+
+    @property
+    def batch_class(self) -> str:
+        """Jobs of the same class can run as one batch."""
+        parts = (
+            self.model, self.revision, self.width, self.height, self.guidance_scale,
+            self.plan.solver, self.plan.table, self.plan.correction,
+        )  # fmt: skip
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+    def encode(self) -> str:
+        """Return the job as JSON text."""
+        return _encode(self)
+
+    @classmethod
+    def decode(cls, payload: bytes | str) -> Self:
+        """Read what `encode` wrote; raises DecodeError carrying the payload."""
+        data = _decode(payload)
+        try:
+            plan = PlanOrder(**data.pop("plan"))
+            return cls(**{**data, "seeds": tuple(data["seeds"]), "plan": plan})
+        except (KeyError, TypeError) as error:
+            raise DecodeError(f"not a job: {error!r}", payload) from error
+
+
+@dataclass(frozen=True, slots=True)
+class RanPlan:
+    """The plan that really ran, and whether it replaced the ordered one."""
+
+    solver: str
+    rule: str
+    steps: int
+    correction: str | None
+    compute_fraction: float
+    predicted_ms: float
+    metric: str
+    quality: float
+    replanned: bool
+
+    @property
+    def name(self) -> str:
+        """What the plan is called in answers, logs and metrics."""
+        return f"{self.solver}-{self.steps}-{self.rule}"
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Measured milliseconds. `total_ms` runs from acceptance by the queue to the stored result."""
+
+    queue_ms: float
+    encode_ms: float
+    denoise_ms: float
+    decode_ms: float
+    png_ms: float
+    total_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What really happened: measured times and counted cache hits. Pictures are kept beside it."""
+
+    job_id: str
+    worker: str
+    seeds: tuple[int, ...]
+    plan: RanPlan
+    timing: Timing
+    cache: Counts
+    batch_size: int
+
+    def encode(self) -> str:
+        """Return the result as JSON text."""
+        return _encode(self)
+
+    @classmethod
+    def decode(cls, payload: bytes | str) -> Self:
+        """Read what `encode` wrote; raises DecodeError carrying the payload."""
+        data = _decode(payload)
+        try:
+            parts = {
+                "plan": RanPlan(**data["plan"]),
+                "timing": Timing(**data["timing"]),
+                "cache": Counts(**data["cache"]),
+                "seeds": tuple(data["seeds"]),
+            }
+            return cls(**{**data, **parts})
+        except (KeyError, TypeError) as error:
+            raise DecodeError(f"not a result: {error!r}", payload) from error
+
+
+class Reason(StrEnum):
+    """Why a job has no picture."""
+
+    CANCELLED = "cancelled"
+    DEADLINE = "deadline"
+    ERROR = "error"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a job has no picture, in one sentence."""
+
+    job_id: str
+    reason: Reason
+    detail: str
+
+    def encode(self) -> str:
+        """Return the failure as JSON text."""
+        return _encode(self)
+
+    @classmethod
+    def decode(cls, payload: bytes | str) -> Self:
+        """Read what `encode` wrote; raises DecodeError carrying the payload."""
+        data = _decode(payload)
+        try:
+            return cls(data["job_id"], Reason(data["reason"]), data["detail"])
+        except (KeyError, ValueError) as error:
+            raise DecodeError(f"not a failure: {error!r}", payload) from error
+
+
+Outcome = Result | Failure
+
+
+def _encode(message: Job | Result | Failure) -> str:
+    return json.dumps({"version": VERSION, **asdict(message)}, separators=(",", ":"))
+
+
+def _decode(payload: bytes | str) -> dict[str, Any]:
+    try:
+        data = json.loads(payload)
+    except ValueError as error:
+        raise DecodeError("not JSON", payload) from error
+    if not isinstance(data, dict) or data.pop("version", None) != VERSION:
+        raise DecodeError(f"not a version {VERSION} message", payload)
+    return data

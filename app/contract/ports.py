@@ -1,0 +1,139 @@
+"""The queue as each side sees it; `gateway_queue` and `worker_queue` keep these promises."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from app.contract.cards import WorkerCard
+    from app.contract.jobs import Failure, Job, JobState, Outcome, Result
+    from schedules.book import PlanBook
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """Predicted work that stands before a deadline: jobs and the milliseconds they will take."""
+
+    jobs: int
+    work_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class JobStatus:
+    """What is known of a job now.
+
+    `step` counts finished steps of `steps`; `position` is the number of queued jobs of its model
+    with an earlier deadline, None once it runs.
+    """What the gateway asks of the queue. Every method raises StoreUnavailable when it is down."""
+
+    async def submit(self, job: Job, budget_ms: float) -> int:
+        """Accept a job whose deadline is `budget_ms` from now; return the deadline (unix ms).
+
+        The same id twice is one job. Raises QueueFull at the configured cap.
+        """
+        ...
+
+    async def wait(self, job_id: str, timeout_s: float) -> Outcome:
+        """Return the outcome once there is one; raises WaitTimeout."""
+        ...
+
+    async def status(self, job_id: str) -> JobStatus | None:
+        """Return what is known of a job, None when it is unknown or long over."""
+        ...
+
+    async def image(self, job_id: str, index: int) -> bytes | None:
+        """Return one finished picture (PNG)."""
+        ...
+
+    async def cancel(self, job_id: str) -> JobState | None:
+        """Cancel a queued job now or a running one at its next step; return the state after.
+
+        A running job stays RUNNING until its worker has stopped. None when unknown.
+        """
+        ...
+
+    async def backlog(self, model: str, budget_ms: float) -> Backlog:
+        """Return the queued work of `model` whose deadline is earlier than `budget_ms` from now."""
+        ...
+
+    async def depths(self) -> dict[str, Backlog]:
+        """Return all queued work by model."""
+        ...
+
+    async def dead_letters(self) -> int:
+        """Return how many jobs were given up."""
+        ...
+
+    async def cards(self) -> list[WorkerCard]:
+        """Return the cards of all live workers."""
+        ...
+
+    async def book(self, digest: str) -> PlanBook | None:
+        """Return a published plan book."""
+        ...
+
+    async def now_unix_ms(self) -> int:
+        """Return the store's clock, the only clock deadlines are measured by."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A job under lease. `token` fences every later write: a stale one is refused.
+
+    `left_ms` is the time to the deadline at the claim, negative when it has passed; `waited_ms`
+    the time since the job was accepted; `attempt` counts from 1.
+    """
+
+    job: Job
+    token: int
+    left_ms: float
+    waited_ms: float
+    attempt: int
+
+
+class WorkerQueue(Protocol):
+    """What a worker asks of the queue. Every method raises StoreUnavailable when it is down."""
+
+    def claim(
+        self, model: str, worker: str, batch_factors: Sequence[float], wait_s: float
+    ) -> list[Claimed]:
+        """Lease the most urgent job of `model` and others of its class that fit beside it.
+
+        `batch_factors[b-1]` is the time of a batch of b images ÷ that of one; its length is the
+        largest batch. Another job joins while its predicted time × factor still meets the tightest
+        deadline in the batch. Waits up to `wait_s` for a job, then returns an empty list. Expired
+        leases go back to the queue first, or to the dead letters after their last attempt.
+        """
+        ...
+
+    def renew(self, claims: Sequence[Claimed]) -> frozenset[str]:
+        """Extend the leases; return the ids still held and not cancelled."""
+        ...
+
+    def report(self, claims: Sequence[Claimed], step: int) -> frozenset[str]:
+        """Record `step` finished steps, extend the leases; return the ids still wanted."""
+        ...
+
+    def finish(self, claim: Claimed, result: Result, images: Sequence[bytes]) -> bool:
+        """Store the result and pictures; False when the lease was lost and nothing was stored."""
+        ...
+
+    def fail(self, claim: Claimed, failure: Failure, *, retry: bool) -> bool:
+        """Give the job another attempt (`retry`) or end it with `failure`; False if lease lost."""
+        ...
+
+    def give_back(self, claim: Claimed) -> bool:
+        """Return an unfinished job to the queue without counting the attempt."""
+        ...
+
+    def publish(self, card: WorkerCard, book: PlanBook) -> None:
+        """Announce this worker for one TTL, and its plan book if it is not stored yet."""
+        ...
+
+    def retire(self, worker: str) -> None:
+        """Withdraw the card."""
+        ...

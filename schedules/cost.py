@@ -1,0 +1,136 @@
+"""What a plan costs on one device: measured stage times and their sum."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from schedules.errors import InvalidCosts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class StageCosts:
+    """Median milliseconds of each stage for one batch size.
+
+    `fixed_ms` is what a step costs when every unit is reused, solver included; `unit_ms[u]` what
+    unit u adds when it computes. Raises InvalidCosts for a negative time.
+    """
+
+    encode_ms: float
+    fixed_ms: float
+    unit_ms: tuple[float, ...]
+    decode_ms: float
+    png_ms: float
+
+    def __post_init__(self) -> None:
+        times = (self.encode_ms, self.fixed_ms, self.decode_ms, self.png_ms, *self.unit_ms)
+        if any(ms < 0 for ms in times):
+            raise InvalidCosts(f"a time cannot be negative: {times}")
+
+    @property
+    def full_step_ms(self) -> float:
+        """A step that computes every unit."""
+        return self.fixed_ms + sum(self.unit_ms)
+
+    def denoise_ms(self, steps: int, unit_runs: Sequence[int]) -> float:
+        """Σ_steps (fixed + Σ computed units), with `unit_runs[u]` computes of unit u in all."""
+        if len(unit_runs) != len(self.unit_ms):
+            raise InvalidCosts(f"{len(self.unit_ms)} units measured, {len(unit_runs)} asked for")
+        runs = zip(unit_runs, self.unit_ms, strict=True)
+        return steps * self.fixed_ms + sum(count * ms for count, ms in runs)
+
+    def compute_fraction(self, steps: int, unit_runs: Sequence[int]) -> float:
+        """Share of the unit time of an uncached run that is spent."""
+        spent = sum(count * ms for count, ms in zip(unit_runs, self.unit_ms, strict=True))
+        return spent / (steps * sum(self.unit_ms) or 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """Recent actual ÷ predicted time: where it lies and how far it strays."""
+
+    median: float = 1.0
+    p95: float = 1.05
+
+    def __post_init__(self) -> None:
+        if not 0 < self.median <= self.p95:
+            raise InvalidCosts(f"drift needs 0 < median <= p95, not {self.median}, {self.p95}")
+
+
+@dataclass(frozen=True, slots=True)
+class CostModel:
+    """Stage costs by batch size, measured on one device for one model and size.
+
+    Batch sizes between two measured ones are interpolated; outside them the slope of the nearest
+    two goes on; a single one is scaled. Raises InvalidCosts when nothing was measured.
+    """
+
+    by_batch: tuple[tuple[int, StageCosts], ...]
+    drift: Drift = Drift()
+
+    def __post_init__(self) -> None:
+        sizes = [size for size, _ in self.by_batch]
+        if not sizes or sizes != sorted(set(sizes)) or sizes[0] < 1:
+            raise InvalidCosts(f"costs need rising batch sizes from 1 up, not {sizes}")
+
+    def at(self, batch: int) -> StageCosts:
+        """Return the stage costs for `batch` images at once."""
+        sizes = [size for size, _ in self.by_batch]
+        high = min(max(bisect_left(sizes, batch), 1), len(sizes) - 1) if len(sizes) > 1 else 0
+        if high == 0:
+            only = self.by_batch[0][1]
+            return _blend(_free(only), only, batch / sizes[0])
+        (b0, c0), (b1, c1) = self.by_batch[high - 1], self.by_batch[high]
+        return _blend(c0, c1, (batch - b0) / (b1 - b0))
+
+    def total_ms(self, steps: int, unit_runs: Sequence[int], batch: int = 1) -> float:
+        """Predict the median milliseconds from text to encoded pictures."""
+        costs = self.at(batch)
+        whole = costs.encode_ms + costs.denoise_ms(steps, unit_runs) + costs.decode_ms
+        return (whole + costs.png_ms) * self.drift.median
+
+    def p95_ms(self, steps: int, unit_runs: Sequence[int], batch: int = 1) -> float:
+        """Predict the milliseconds that 95 of 100 runs stay within."""
+        return self.total_ms(steps, unit_runs, batch) * self.drift.p95 / self.drift.median
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        batches = {str(size): asdict(costs) for size, costs in self.by_batch}
+        return {"by_batch": batches, "drift": asdict(self.drift)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Read what `to_dict` wrote; raises InvalidCosts naming what is missing."""
+        try:
+            stages = sorted(
+                ((int(size), _stage(costs)) for size, costs in data["by_batch"].items()),
+                key=lambda measured: measured[0],
+            )
+            return cls(tuple(stages), Drift(**data["drift"]))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise InvalidCosts(f"a cost model needs by_batch and drift: {error!r}") from error
+
+
+def _stage(costs: Mapping[str, Any]) -> StageCosts:
+    return StageCosts(**{**costs, "unit_ms": tuple(costs["unit_ms"])})
+
+
+def _free(costs: StageCosts) -> StageCosts:
+    return StageCosts(0.0, 0.0, (0.0,) * len(costs.unit_ms), 0.0, 0.0)
+
+
+def _blend(low: StageCosts, high: StageCosts, weight: float) -> StageCosts:
+    def mix(a: float, b: float) -> float:
+        return max(a + (b - a) * weight, 0.0)
+
+    return StageCosts(
+        mix(low.encode_ms, high.encode_ms),
+        mix(low.fixed_ms, high.fixed_ms),
+        tuple(mix(a, b) for a, b in zip(low.unit_ms, high.unit_ms, strict=True)),
+        mix(low.decode_ms, high.decode_ms),
+        mix(low.png_ms, high.png_ms),
+    )

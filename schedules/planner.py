@@ -1,0 +1,80 @@
+"""The choice: the best picture that still fits the budget."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from schedules.book import Plan, PlanBook
+    from schedules.cost import CostModel
+
+
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """A plan with its predicted time on one device: the median and what 95 of 100 runs stay in."""
+
+    plan: Plan
+    predicted_ms: float
+    p95_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The plan that was picked, its price, and the next best ones that fit or nearly fit.
+
+    `runners_up` fit the budget with less quality, best first; `next_better` is the cheapest plan of
+    higher quality and says what more budget would buy, None at the top of the book.
+    """
+
+    picked: Priced
+    runners_up: tuple[Priced, ...]
+    next_better: Priced | None
+
+
+@dataclass(frozen=True, slots=True)
+class Infeasible:
+    """No plan fits. `minimum_ms` is the smallest budget that would have."""
+
+    minimum_ms: float
+    fastest: Priced
+
+
+def price(plan: Plan, costs: CostModel, margin: float = 1.0, batch: int = 1) -> Priced:
+    """Predict what a plan costs; `margin` stretches the 95th percentile."""
+    return Priced(
+        plan,
+        costs.total_ms(plan.steps, plan.unit_runs, batch),
+        costs.p95_ms(plan.steps, plan.unit_runs, batch) * margin,
+    )
+
+
+def plan(
+    budget_ms: float,
+    wait_ms: float,
+    book: PlanBook,
+    costs: CostModel,
+    margin: float = 1.0,
+    *,
+    batch: int = 1,
+    min_quality: float = 0.0,
+) -> Choice | Infeasible:
+    """Pick the plan of best quality whose 95th percentile fits into `budget_ms − wait_ms`.
+
+    More budget never gives worse quality. Plans below `min_quality` are not considered unless the
+    book has none above it, in which case the best one counts as the floor.
+    """
+    floor = min(min_quality, max(p.quality.value for p in book.plans))
+    able = (p for p in book.plans if p.quality.value >= floor)
+    priced = sorted((price(p, costs, margin, batch) for p in able), key=_worth, reverse=True)
+    fitting = [candidate for candidate in priced if wait_ms + candidate.p95_ms <= budget_ms]
+    if not fitting:
+        fastest = min(priced, key=lambda candidate: candidate.p95_ms)
+        return Infeasible(wait_ms + fastest.p95_ms, fastest)
+    picked = fitting[0]
+    better = [c for c in priced if c.plan.quality.value > picked.plan.quality.value]
+    return Choice(picked, tuple(fitting[1:4]), min(better, key=lambda c: c.p95_ms, default=None))
+
+
+def _worth(candidate: Priced) -> tuple[float, float]:
+    return candidate.plan.quality.value, -candidate.p95_ms

@@ -1,0 +1,132 @@
+"""A schedule: which unit computes and which reuses at every step of one generation."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING, Self
+
+from schedules.errors import InvalidSchedule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from schedules.units import UnitGraph
+
+Row = tuple[bool, ...]
+
+
+class Work(IntEnum):
+    """What happens to a unit at a step."""
+
+    SKIPPED = 0
+    REUSED = 1
+    COMPUTED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Block executions of a run: computed, reused from the cache, or skipped as dead work."""
+
+    computed: int = 0
+    reused: int = 0
+    skipped: int = 0
+
+    @property
+    def hit_ratio(self) -> float:
+        """Share of block executions that did not have to be computed."""
+        total = self.computed + self.reused + self.skipped
+        return (self.reused + self.skipped) / total if total else 0.0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            self.computed + other.computed, self.reused + other.reused, self.skipped + other.skipped
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A table of steps × units: `computes[s][u]` is True where unit u computes at step s.
+
+    Step 0 computes everything, so every reuse has a value to reuse. Raises InvalidSchedule when it
+    does not, or when the table is empty or ragged.
+    """
+
+    computes: tuple[Row, ...]
+
+    def __post_init__(self) -> None:
+        if not self.computes or not self.computes[0]:
+            raise InvalidSchedule("a schedule needs at least one step and one unit")
+        if len({len(row) for row in self.computes}) != 1:
+            raise InvalidSchedule("every step of a schedule needs the same number of units")
+        if not all(self.computes[0]):
+            raise InvalidSchedule("step 0 must compute every unit: there is nothing to reuse yet")
+
+    @property
+    def steps(self) -> int:
+        """Number of denoising steps."""
+        return len(self.computes)
+
+    @property
+    def units(self) -> int:
+        """Number of units in each row."""
+        return len(self.computes[0])
+
+    @property
+    def digest(self) -> str:
+        """A short name of exactly this table."""
+        return hashlib.sha256(f"{self.units}:{self.encode()}".encode()).hexdigest()[:16]
+
+    @property
+    def distinct_rows(self) -> int:
+        """How many different step rows there are (each is one graph on a GPU)."""
+        return len(set(self.computes))
+
+    def normalised(self, graph: UnitGraph) -> Self:
+        """Return the same pictures' schedule without computes whose result nobody reads."""
+        return type(self)(
+            tuple(
+                tuple(c and live for c, live in zip(row, graph.live(row), strict=True))
+                for row in self.computes
+            )
+        )
+
+    def work(self, graph: UnitGraph) -> tuple[tuple[Work, ...], ...]:
+        """Return what happens to each unit at each step."""
+        return tuple(
+            tuple(
+                Work.SKIPPED if not live else Work.COMPUTED if c else Work.REUSED
+                for c, live in zip(row, graph.live(row), strict=True)
+            )
+            for row in self.computes
+        )
+
+    def counts(self, graph: UnitGraph) -> Counts:
+        """Return how many block executions will be computed, reused and skipped."""
+        flat = [work for row in self.work(graph) for work in row]
+        return Counts(flat.count(Work.COMPUTED), flat.count(Work.REUSED), flat.count(Work.SKIPPED))
+
+    def encode(self) -> str:
+        """Return the table as text: one hexadecimal number a step, unit 0 the lowest bit."""
+        return ".".join(format(_bits(row), "x") for row in self.computes)
+
+    @classmethod
+    def decode(cls, text: str, units: int) -> Self:
+        """Read what `encode` wrote; raises InvalidSchedule when it is not such a text."""
+        try:
+            numbers = [int(part, 16) for part in text.split(".")]
+        except ValueError as error:
+            raise InvalidSchedule(f"not a schedule table: {text[:80]!r}") from error
+        if any(number < 0 or number >> units for number in numbers):
+            raise InvalidSchedule(f"a row names more than {units} units: {text[:80]!r}")
+        return cls(tuple(tuple(bool(n >> u & 1) for u in range(units)) for n in numbers))
+
+    @classmethod
+    def of(cls, rows: Iterable[Sequence[bool]]) -> Self:
+        """Build a schedule from any rows of truth values."""
+        return cls(tuple(tuple(bool(c) for c in row) for row in rows))
+
+
+def _bits(row: Row) -> int:
+    return sum(1 << u for u, computes in enumerate(row) if computes)
