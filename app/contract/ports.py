@@ -27,6 +27,20 @@ class JobStatus:
 
     `step` counts finished steps of `steps`; `position` is the number of queued jobs of its model
     with an earlier deadline, None once it runs.
+    """
+
+    id: str
+    state: JobState
+    attempt: int
+    step: int
+    steps: int
+    position: int | None
+    created_unix_ms: int
+    deadline_unix_ms: int
+    outcome: Outcome | None
+
+
+class GatewayQueue(Protocol):
     """What the gateway asks of the queue. Every method raises StoreUnavailable when it is down."""
 
     async def submit(self, job: Job, budget_ms: float) -> int:
