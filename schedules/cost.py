@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from schedules.errors import InvalidCosts
@@ -16,18 +17,21 @@ if TYPE_CHECKING:
 class StageCosts:
     """Median milliseconds of each stage for one batch size.
 
-    `fixed_ms` is what a step costs when every unit is reused, solver included; `unit_ms[u]` what
-    unit u adds when it computes. Raises InvalidCosts for a negative time.
+    `start_ms` is what denoising costs once, before its first step; `fixed_ms` what a step costs
+    when every unit is reused, solver included; `unit_ms[u]` what unit u adds when it computes.
+    Raises InvalidCosts for a negative time.
     """
 
     encode_ms: float
+    start_ms: float
     fixed_ms: float
     unit_ms: tuple[float, ...]
     decode_ms: float
     png_ms: float
 
     def __post_init__(self) -> None:
-        times = (self.encode_ms, self.fixed_ms, self.decode_ms, self.png_ms, *self.unit_ms)
+        once = (self.encode_ms, self.start_ms, self.decode_ms, self.png_ms)
+        times = (*once, self.fixed_ms, *self.unit_ms)
         if any(ms < 0 for ms in times):
             raise InvalidCosts(f"a time cannot be negative: {times}")
 
@@ -37,11 +41,12 @@ class StageCosts:
         return self.fixed_ms + sum(self.unit_ms)
 
     def denoise_ms(self, steps: int, unit_runs: Sequence[int]) -> float:
-        """Σ_steps (fixed + Σ computed units), with `unit_runs[u]` computes of unit u in all."""
+        """Start + Σ_steps (fixed + Σ computed units); unit u computes `unit_runs[u]` times."""
         if len(unit_runs) != len(self.unit_ms):
             raise InvalidCosts(f"{len(self.unit_ms)} units measured, {len(unit_runs)} asked for")
         runs = zip(unit_runs, self.unit_ms, strict=True)
-        return steps * self.fixed_ms + sum(count * ms for count, ms in runs)
+        computed = sum(count * ms for count, ms in runs)
+        return self.start_ms + steps * self.fixed_ms + computed
 
     def compute_fraction(self, steps: int, unit_runs: Sequence[int]) -> float:
         """Share of the unit time of an uncached run that is spent."""
@@ -59,6 +64,16 @@ class Drift:
     def __post_init__(self) -> None:
         if not 0 < self.median <= self.p95:
             raise InvalidCosts(f"drift needs 0 < median <= p95, not {self.median}, {self.p95}")
+
+
+def drift_of(ratios: Sequence[float], floor: float = 1.02) -> Drift:
+    """Return the drift of recent actual ÷ predicted times; p95 is at least `floor` × median."""
+    if not ratios:
+        return Drift()
+    ordered = sorted(ratios)
+    middle = ordered[len(ordered) // 2]
+    p95 = ordered[min(math.ceil(0.95 * len(ordered)), len(ordered) - 1)]
+    return Drift(middle, max(p95, middle * floor))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +112,10 @@ class CostModel:
         """Predict the milliseconds that 95 of 100 runs stay within."""
         return self.total_ms(steps, unit_runs, batch) * self.drift.p95 / self.drift.median
 
+    def drifted(self, drift: Drift) -> Self:
+        """Return the same measured costs with another drift."""
+        return replace(self, drift=drift)
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""
         batches = {str(size): asdict(costs) for size, costs in self.by_batch}
@@ -120,7 +139,7 @@ def _stage(costs: Mapping[str, Any]) -> StageCosts:
 
 
 def _free(costs: StageCosts) -> StageCosts:
-    return StageCosts(0.0, 0.0, (0.0,) * len(costs.unit_ms), 0.0, 0.0)
+    return StageCosts(0.0, 0.0, 0.0, (0.0,) * len(costs.unit_ms), 0.0, 0.0)
 
 
 def _blend(low: StageCosts, high: StageCosts, weight: float) -> StageCosts:
@@ -129,6 +148,7 @@ def _blend(low: StageCosts, high: StageCosts, weight: float) -> StageCosts:
 
     return StageCosts(
         mix(low.encode_ms, high.encode_ms),
+        mix(low.start_ms, high.start_ms),
         mix(low.fixed_ms, high.fixed_ms),
         tuple(mix(a, b) for a, b in zip(low.unit_ms, high.unit_ms, strict=True)),
         mix(low.decode_ms, high.decode_ms),

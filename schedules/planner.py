@@ -78,3 +78,32 @@ def plan(
 
 def _worth(candidate: Priced) -> tuple[float, float]:
     return candidate.plan.quality.value, -candidate.p95_ms
+
+
+def refit(
+    ordered: Plan, left_ms: float, book: PlanBook, costs: CostModel, *, batch: int = 1
+) -> Priced:
+    """Return the ordered plan if it still fits into the time left, else the best that does.
+
+    Never better than ordered; the fastest plan there is when none fits.
+    """
+    asked = price(ordered, costs, batch=batch)
+    if asked.p95_ms <= left_ms:
+        return asked
+    lesser = tuple(p for p in book.plans if p.quality.value <= ordered.quality.value)
+    found = plan(left_ms, 0.0, book.with_plans(lesser or book.plans), costs, batch=batch)
+    cheaper = found.fastest if isinstance(found, Infeasible) else found.picked
+    return min(asked, cheaper, key=lambda candidate: candidate.p95_ms)
+
+
+def remaining_ms(
+    ran: Plan, book: PlanBook, costs: CostModel, *, batch: int = 1
+) -> tuple[float, ...]:
+    """Return for each step how long a run still takes after it, to the encoded picture."""
+    stage = costs.at(batch)
+    rows = [
+        stage.fixed_ms + sum(ms for ms, c in zip(stage.unit_ms, row, strict=True) if c)
+        for row in ran.schedule.normalised(book.graph).computes
+    ]
+    tail = stage.decode_ms + stage.png_ms
+    return tuple((tail + sum(rows[s + 1 :])) * costs.drift.median for s in range(ran.steps))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from schedules.errors import InvalidProfile, InvalidSchedule
@@ -56,7 +57,20 @@ def uniform(
     steps: int, graph: UnitGraph, interval: int, roles: Iterable[Role] = RESIDUAL
 ) -> Schedule:
     """Compute every unit at every `interval`-th step and reuse units of `roles` in between."""
-    return _on_key_steps(steps, graph, interval, set(graph.with_role(*roles)))
+    return _on_key_steps(every(steps, interval), graph, set(graph.with_role(*roles)))
+
+
+def spread(
+    steps: int, graph: UnitGraph, share: float, roles: Iterable[Role] = RESIDUAL
+) -> Schedule:
+    """Compute every unit at `share` of the steps, spread evenly; reuse units of `roles` elsewhere.
+
+    Raises InvalidSchedule when the share is not in (0, 1].
+    """
+    if not 0 < share <= 1:
+        raise InvalidSchedule(f"the share of computed steps must be in (0, 1], not {share}")
+    keys = [math.ceil((s + 1) * share) > math.ceil(s * share) for s in range(_checked(steps))]
+    return _on_key_steps(keys, graph, set(graph.with_role(*roles)))
 
 
 def deepcache(steps: int, graph: UnitGraph, interval: int, branch: int = 0) -> Schedule:
@@ -69,7 +83,7 @@ def deepcache(steps: int, graph: UnitGraph, interval: int, branch: int = 0) -> S
     cuts = main_branch_cuts(graph)
     if not 0 <= branch < len(cuts):
         raise InvalidSchedule(f"branch must be 0 to {len(cuts) - 1}, not {branch}")
-    return _on_key_steps(steps, graph, interval, {cuts[branch]})
+    return _on_key_steps(every(steps, interval), graph, {cuts[branch]})
 
 
 def main_branch_cuts(graph: UnitGraph) -> tuple[int, ...]:
@@ -78,13 +92,17 @@ def main_branch_cuts(graph: UnitGraph) -> tuple[int, ...]:
     return tuple(u for u in reversed(outputs) if graph.units[u].name.startswith("up."))
 
 
-def _on_key_steps(steps: int, graph: UnitGraph, interval: int, reused: Collection[int]) -> Schedule:
+def every(steps: int, interval: int) -> list[bool]:
+    """Return which steps are key steps when every `interval`-th one is, from step 0 on."""
     if interval < 1:
         raise InvalidSchedule(f"the interval must be at least 1, not {interval}")
+    return [s % interval == 0 for s in range(_checked(steps))]
+
+
+def _on_key_steps(keys: Sequence[bool], graph: UnitGraph, reused: Collection[int]) -> Schedule:
     between = [u not in reused for u in range(len(graph))]
     key = [True] * len(graph)
-    rows = (key if s % interval == 0 else between for s in range(_checked(steps)))
-    return Schedule.of(rows).normalised(graph)
+    return Schedule.of(key if is_key else between for is_key in keys).normalised(graph)
 
 
 def _checked(steps: int) -> int:

@@ -83,6 +83,12 @@ class Schedule:
         """How many different step rows there are (each is one graph on a GPU)."""
         return len(set(self.computes))
 
+    @staticmethod
+    def cheapest_row(graph: UnitGraph) -> tuple[Work, ...]:
+        """Return the step that computes nothing: what is live reuses, the rest is skipped."""
+        live = graph.live((False,) * len(graph))
+        return tuple(Work.REUSED if needed else Work.SKIPPED for needed in live)
+
     def normalised(self, graph: UnitGraph) -> Self:
         """Return the same pictures' schedule without computes whose result nobody reads."""
         return type(self)(

@@ -133,7 +133,10 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class RanPlan:
-    """The plan that really ran, and whether it replaced the ordered one."""
+    """The plan that really ran, and whether it replaced the ordered one.
+
+    `hurried_steps` of its steps reused more than the schedule said, to keep the deadline.
+    """
 
     solver: str
     rule: str
@@ -144,6 +147,7 @@ class RanPlan:
     metric: str
     quality: float
     replanned: bool
+    hurried_steps: int = 0
 
     @property
     def name(self) -> str:

@@ -30,6 +30,7 @@ class JobStatus:
     """
 
     id: str
+    model: str
     state: JobState
     attempt: int
     step: int
@@ -146,6 +147,10 @@ class WorkerQueue(Protocol):
 
     def publish(self, card: WorkerCard, book: PlanBook) -> None:
         """Announce this worker for one TTL, and its plan book if it is not stored yet."""
+        ...
+
+    def now_unix_ms(self) -> int:
+        """Return the store's clock, the only clock deadlines are measured by."""
         ...
 
     def retire(self, worker: str) -> None:

@@ -1,0 +1,168 @@
+"""Admission: whether a request can be promised its budget now, and by which plan.
+
+Laws of this file:
+1. The plan must fit the worker that is expected to be free first. Of several that are free at the
+   same time any may claim the job, so the slowest of them counts.
+2. An admitted plan satisfies wait + p95 + overhead <= budget, all in milliseconds.
+3. "Too small" is said only of a budget that an idle fleet would refuse as well.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from schedules.planner import Choice, plan
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from app.contract.cards import WorkerCard
+    from app.contract.ports import Backlog
+    from schedules.book import PlanBook, Quality
+
+OVERHEAD_SAMPLES = 64
+OVERHEAD_START_MS = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What is to be promised: a time, a number of pictures, a quality floor."""
+
+    budget_ms: float
+    images: int = 1
+    min_quality: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What stands in the way: the workers, queued work with earlier deadlines, own overhead."""
+
+    cards: Sequence[WorkerCard]
+    backlog: Backlog
+    now_unix_ms: float
+    overhead_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Admit:
+    """The request is promised its budget; `minimum_ms` is the least that would be promised now."""
+
+    choice: Choice
+    card: WorkerCard
+    wait_ms: float
+    minimum_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class TooSmall:
+    """No plan fits on an idle fleet; a budget of `minimum_ms` would."""
+
+    minimum_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class TooGood:
+    """The quality floor lies above the best plan."""
+
+    best: Quality
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """Only the queue is in the way: try again in `retry_after_s`, or with `minimum_ms`."""
+
+    retry_after_s: int
+    minimum_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Nobody:
+    """No worker is ready."""
+
+
+Verdict = Admit | TooSmall | TooGood | Queued | Nobody
+
+
+def admit(ask: Ask, book: PlanBook, load: Load) -> Verdict:
+    """Decide on a request. Under the same load, more budget never gives worse quality."""
+    if not load.cards:
+        return Nobody()
+    best = max((p.quality for p in book.plans), key=lambda quality: quality.value)
+    if ask.min_quality > best.value:
+        return TooGood(best)
+    card = expected_card(load, book)
+    wait_ms = expected_wait_ms(load)
+    taken_ms = wait_ms + load.overhead_ms
+    needed_ms = minimum_ms(ask, book, card, taken_ms)
+    outcome = plan(
+        ask.budget_ms,
+        taken_ms,
+        book,
+        card.costs,
+        batch=ask.images,
+        min_quality=ask.min_quality,
+    )
+    if isinstance(outcome, Choice):
+        return Admit(outcome, card, wait_ms, needed_ms)
+    return _refuse(ask, book, load, needed_ms)
+
+
+def expected_wait_ms(load: Load) -> float:
+    """Until the first worker is free, then its share of the queued work with earlier deadlines."""
+    free_unix_ms = min(card.busy_until_unix_ms for card in load.cards)
+    until_free_ms = max(0.0, free_unix_ms - load.now_unix_ms)
+    return until_free_ms + load.backlog.work_ms / len(load.cards)
+
+
+def expected_card(load: Load, book: PlanBook) -> WorkerCard:
+    """Return the worker the plan must fit: of those free first, the slowest."""
+    free_at = {c.worker: max(c.busy_until_unix_ms, load.now_unix_ms) for c in load.cards}
+    first = min(free_at.values())
+    return slowest([card for card in load.cards if free_at[card.worker] == first], book)
+
+
+def slowest(cards: Sequence[WorkerCard], book: PlanBook) -> WorkerCard:
+    """Return the worker that takes longest for its fastest plan."""
+    return max(cards, key=lambda card: minimum_ms(Ask(0.0), book, card, 0.0))
+
+
+def minimum_ms(ask: Ask, book: PlanBook, card: WorkerCard, taken_ms: float) -> float:
+    """Return the smallest whole budget that one worker can promise when `taken_ms` are gone."""
+    able = [p for p in book.plans if p.quality.value >= ask.min_quality]
+    p95s = (card.costs.p95_ms(p.steps, p.unit_runs, ask.images) for p in able)
+    return float(math.ceil(taken_ms + min(p95s)))
+
+
+def _refuse(ask: Ask, book: PlanBook, load: Load, needed_ms: float) -> TooSmall | Queued:
+    idle_ms = minimum_ms(ask, book, slowest(load.cards, book), load.overhead_ms)
+    if ask.budget_ms < idle_ms:
+        return TooSmall(idle_ms)
+    return Queued(max(1, math.ceil((needed_ms - ask.budget_ms) / 1000)), needed_ms)
+
+
+class Overhead:
+    """What the gateway itself adds to a job: the 95th percentile of the last requests.
+
+    It starts as if a full window of quick requests had been seen, so that one slow answer does
+    not frighten the planner.
+    """
+
+    def __init__(self, start_ms: float = OVERHEAD_START_MS) -> None:
+        self._start_ms = start_ms
+        self._seen = deque([start_ms] * OVERHEAD_SAMPLES, maxlen=OVERHEAD_SAMPLES)
+
+    def observe(self, overhead_ms: float) -> None:
+        """Take in one request's elapsed time beyond its job's total."""
+        self._seen.append(max(0.0, overhead_ms))
+
+    def relax(self) -> None:
+        """Forget one request after a refusal, which could never correct a pessimistic figure."""
+        self._seen.append(self._start_ms)
+
+    @property
+    def p95_ms(self) -> float:
+        """95 of the last 100 requests added no more than this."""
+        return sorted(self._seen)[math.ceil(0.95 * len(self._seen)) - 1]

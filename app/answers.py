@@ -1,0 +1,183 @@
+"""From what happened to the bodies that say so."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import TYPE_CHECKING
+
+from app import schemas
+from app.admission import Ask, minimum_ms, slowest
+from app.contract.jobs import Failure, Result
+from schedules.planner import price
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from app.contract.cards import WorkerCard
+    from app.contract.jobs import RanPlan, Timing
+    from app.contract.ports import JobStatus
+    from app.fleet import Fleet, Offer
+    from app.service import Decision, Made
+    from schedules.planner import Priced
+
+
+def made(answer: Made) -> schemas.GenerateResponse:
+    """Describe a finished job, with its pictures where they were fetched."""
+    accepted = answer.accepted
+    encoded = [b64encode(image).decode("ascii") for image in answer.images]
+    budget = schemas.BudgetBody(requested_ms=accepted.budget_ms, met=answer.met)
+    created_s = int(accepted.created_unix_ms // 1000)
+    return _result(answer.result, accepted.job.model, created_s, budget, encoded)
+
+
+def job(status: JobStatus) -> schemas.JobBody:
+    """Describe where a job is; its budget is the time the queue was given for it."""
+    return schemas.JobBody(
+        id=status.id,
+        state=status.state.value,
+        attempt=status.attempt,
+        step=status.step,
+        steps=status.steps,
+        position=status.position,
+        created=status.created_unix_ms // 1000,
+        deadline_unix_ms=status.deadline_unix_ms,
+        result=_finished(status, status.outcome) if isinstance(status.outcome, Result) else None,
+        failure=_failure(status.outcome) if isinstance(status.outcome, Failure) else None,
+    )
+
+
+def plan(decision: Decision, budget_ms: float, images: int) -> schemas.PlanResponse:
+    """Describe the plan that would be picked now."""
+    admit, book = decision.admit, decision.offer.book
+    choice, better = admit.choice, admit.choice.next_better
+    return schemas.PlanResponse(
+        model=book.model,
+        width=book.width,
+        height=book.height,
+        latency_budget_ms=budget_ms,
+        expected_wait_ms=_rounded(admit.wait_ms),
+        overhead_ms=_rounded(decision.overhead_ms),
+        minimum_latency_ms=admit.minimum_ms,
+        picked=priced(choice.picked, admit.card, images),
+        runners_up=[priced(other, admit.card, images) for other in choice.runners_up],
+        next_better=priced(better, admit.card, images) if better else None,
+    )
+
+
+def priced(offered: Priced, card: WorkerCard, images: int = 1) -> schemas.PricedPlanBody:
+    """Describe a plan on offer."""
+    plan = offered.plan
+    costs = card.costs.at(images)
+    return schemas.PricedPlanBody(
+        name=plan.name,
+        solver=plan.solver,
+        steps=plan.steps,
+        schedule=plan.rule,
+        correction=plan.correction,
+        compute_fraction=round(costs.compute_fraction(plan.steps, plan.unit_runs), 4),
+        predicted_ms=_rounded(offered.predicted_ms),
+        p95_ms=_rounded(offered.p95_ms),
+        quality=schemas.QualityBody(metric=plan.quality.metric, value=plan.quality.value),
+    )
+
+
+def plans(fleet: Fleet, overhead_ms: float) -> schemas.PlansResponse:
+    """Describe what every model and size offers, priced on the slowest worker that runs it."""
+    return schemas.PlansResponse(
+        frontiers=[_frontier(offer, overhead_ms) for offer in fleet.offers]
+    )
+
+
+def models(fleet: Fleet) -> schemas.ModelsResponse:
+    """Describe the models of the live fleet."""
+    return schemas.ModelsResponse(models=[_model(fleet.of_model(name)) for name in fleet.models])
+
+
+def server_timing(timing: Timing) -> str:
+    """Return the Server-Timing header of a finished job."""
+    stages = ("queue", "encode", "denoise", "decode", "png", "total")
+    times = ((stage, getattr(timing, f"{stage}_ms")) for stage in stages)
+    return ", ".join(f"{stage};dur={_rounded(ms)}" for stage, ms in times)
+
+
+def _finished(status: JobStatus, result: Result) -> schemas.GenerateResponse:
+    given_ms = float(status.deadline_unix_ms - status.created_unix_ms)
+    met = result.timing.total_ms <= given_ms
+    budget = schemas.BudgetBody(requested_ms=given_ms, met=met)
+    return _result(result, status.model, status.created_unix_ms // 1000, budget, [])
+
+
+def _result(
+    result: Result, model: str, created_s: int, budget: schemas.BudgetBody, encoded: list[str]
+) -> schemas.GenerateResponse:
+    timing = {name: _rounded(getattr(result.timing, name)) for name in result.timing.__slots__}
+    counts = {name: getattr(result.cache, name) for name in result.cache.__slots__}
+    return schemas.GenerateResponse(
+        id=result.job_id,
+        created=created_s,
+        model=model,
+        images=_images(result, encoded),
+        plan=_ran(result.plan),
+        timing=schemas.TimingBody(**timing),
+        budget=budget,
+        cache=schemas.CacheBody(**counts, hit_ratio=round(result.cache.hit_ratio, 4)),
+        batch_size=result.batch_size,
+        worker=result.worker,
+    )
+
+
+def _images(result: Result, encoded: Sequence[str]) -> list[schemas.ImageBody]:
+    return [
+        schemas.ImageBody(
+            url=f"/jobs/{result.job_id}/images/{n}",
+            seed=seed,
+            b64_json=encoded[n] if encoded else None,
+        )
+        for n, seed in enumerate(result.seeds)
+    ]
+
+
+def _ran(plan: RanPlan) -> schemas.RanPlanBody:
+    return schemas.RanPlanBody(
+        solver=plan.solver,
+        steps=plan.steps,
+        schedule=plan.rule,
+        correction=plan.correction,
+        compute_fraction=round(plan.compute_fraction, 4),
+        predicted_ms=_rounded(plan.predicted_ms),
+        quality=schemas.QualityBody(metric=plan.metric, value=plan.quality),
+        replanned=plan.replanned,
+    )
+
+
+def _failure(failure: Failure) -> schemas.FailureBody:
+    return schemas.FailureBody(reason=failure.reason.value, detail=failure.detail)
+
+
+def _frontier(offer: Offer, overhead_ms: float) -> schemas.FrontierBody:
+    card = slowest(offer.cards, offer.book)
+    frontier = offer.book.frontier(card.costs)
+    return schemas.FrontierBody(
+        model=offer.model,
+        width=offer.size[0],
+        height=offer.size[1],
+        workers=len(offer.cards),
+        minimum_latency_ms=minimum_ms(Ask(0.0), offer.book, card, overhead_ms),
+        plans=[priced(price(plan, card.costs), card) for plan in frontier],
+    )
+
+
+def _model(offers: Sequence[Offer]) -> schemas.ModelBody:
+    books = [offer.book for offer in offers]
+    return schemas.ModelBody(
+        id=books[0].model,
+        revision=books[0].revision,
+        sizes=[f"{book.width}x{book.height}" for book in books],
+        workers=len({card.worker for offer in offers for card in offer.cards}),
+        quality_metric=books[0].metric,
+        best_quality=max(plan.quality.value for book in books for plan in book.plans),
+    )
+
+
+def _rounded(ms: float) -> float:
+    return round(ms, 3)

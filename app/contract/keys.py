@@ -1,0 +1,111 @@
+"""Every Redis key of the queue.
+
+All keys start with the same hash tag, `{blockcache}` unless another prefix is configured, so that
+one cluster shard holds them all. `…` stands for that tag.
+
+| key             | type    | holds                                      | owner  | TTL       |
+|-----------------|---------|--------------------------------------------|--------|-----------|
+| …:job:<id>      | hash    | one job, its state and outcome (see below) | queue  | when over |
+| …:images:<id>   | list    | the PNGs of a finished job, in seed order  | queue  | result    |
+| …:ready:<model> | zset    | queued job ids by deadline (unix ms)       | queue  | -         |
+| …:class:<class> | zset    | the same jobs, split by batch class        | queue  | -         |
+| …:work:<model>  | hash    | queued job id -> predicted ms              | queue  | -         |
+| …:models        | set     | models that have queued jobs               | queue  | -         |
+| …:leases        | zset    | running job ids by lease end (unix ms)     | queue  | -         |
+| …:dead          | zset    | dead letters by time of death (unix ms)    | queue  | dead      |
+| …:bell:<model>  | list    | a few tokens; a push wakes a worker        | queue  | 60 s      |
+| …:card:<worker> | string  | a worker's card as JSON                    | worker | card      |
+| …:workers       | zset    | workers by end of their card (unix ms)     | worker | 10 × card |
+| …:book:<digest> | string  | a plan book as JSON                        | worker | book      |
+| …:over          | channel | ids of jobs as they come to an outcome     | -      | -         |
+
+Owner "queue": the scripts that move a job keep the key in step with its state and empty keys vanish
+by themselves. A job hash has no TTL while the job is queued or running; it gets the result TTL with
+its outcome, or the dead TTL as a dead letter. Cards, books, results and dead letters take their
+TTLs from `QueueSettings`.
+
+Fields of a job hash: `payload` (the job as JSON; removed with the outcome except of dead letters),
+`model`, `class`, `images`, `predicted_ms`, `steps`, `state`, `attempt` (claims so far), `token`
+(fence: every claim and every lost lease raises it), `step` (finished steps), `created` and
+`deadline` (unix ms), `worker`, `cancel` (set: its worker shall stop), `outcome` (JSON of the result
+when done, of the failure otherwise).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Builds the keys of one service; `prefix` becomes the hash tag."""
+
+    prefix: str = "blockcache"
+
+    def job(self, job_id: str) -> str:
+        """Name the hash of one job."""
+        return self._key("job", job_id)
+
+    def images(self, job_id: str) -> str:
+        """Name the list of a finished job's pictures."""
+        return self._key("images", job_id)
+
+    def ready(self, model: str) -> str:
+        """Name the sorted set of a model's queued jobs by deadline."""
+        return self._key("ready", model)
+
+    def batch_class(self, name: str) -> str:
+        """Name the sorted set of a batch class's queued jobs by deadline."""
+        return self._key("class", name)
+
+    def work(self, model: str) -> str:
+        """Name the hash of predicted milliseconds of a model's queued jobs."""
+        return self._key("work", model)
+
+    @property
+    def models(self) -> str:
+        """The set of models that have queued jobs."""
+        return self._key("models")
+
+    @property
+    def leases(self) -> str:
+        """The sorted set of running jobs by lease end."""
+        return self._key("leases")
+
+    @property
+    def dead(self) -> str:
+        """The sorted set of dead letters by time of death."""
+        return self._key("dead")
+
+    def bell(self, model: str) -> str:
+        """Name the list that wakes workers waiting for a model's jobs."""
+        return self._key("bell", model)
+
+    def card(self, worker: str) -> str:
+        """Name the string that holds a worker's card."""
+        return self._key("card", worker)
+
+    @property
+    def workers(self) -> str:
+        """The sorted set of workers by end of their card."""
+        return self._key("workers")
+
+    def book(self, digest: str) -> str:
+        """Name the string that holds a plan book."""
+        return self._key("book", digest)
+
+    @property
+    def over(self) -> str:
+        """The channel that carries the ids of jobs that came to an outcome."""
+        return self._key("over")
+
+    def for_scripts(self) -> list[str]:
+        """Return KEYS as the scripts name them; a family is given by its common beginning."""
+        return [
+            self.job(""), self.images(""), self.ready(""), self.batch_class(""), self.work(""),
+            self.models, self.leases, self.dead, self.bell(""), self.card(""), self.workers,
+            self.book(""), self.over,
+        ]  # fmt: skip
+
+    def _key(self, *parts: str) -> str:
+        return ":".join((f"{{{self.prefix}}}", *parts))

@@ -1,0 +1,133 @@
+-- Stands before every script: names for KEYS and the moves the scripts share.
+--
+-- KEYS are the same for all scripts; app/contract/keys.py documents each. The names ending in "_"
+-- are the beginnings of key families and carry the same hash tag as the rest.
+-- Laws of these scripts:
+-- 1. Time is the server's TIME, in milliseconds.
+-- 2. A job is in READY_, CLASS_ and WORK_ exactly while queued, in LEASES exactly while running.
+-- 3. A write for a claim happens only while the job is running under the claim's token.
+-- 4. An outcome is written once and announced in the same script.
+local JOB_, IMAGES_, READY_, CLASS_, WORK_, MODELS, LEASES, DEAD, BELL_, CARD_, WORKERS, BOOK_, OVER
+  = unpack(KEYS)
+
+local MESSAGE_VERSION = 1
+local BELL_LENGTH = 16
+local BELL_TTL_MS = 60000
+local SWEEP_LIMIT = 100
+
+local function now_ms()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+-- Numbers become text here and not in Redis, whose rules differ between versions.
+local function whole(number)
+  return string.format('%.0f', number)
+end
+
+-- When memory is full, a script may write only if its first write can take no memory. Scripts that
+-- bring jobs to their end begin with this, so that a full store drains; `submit` does not.
+local function go_on_when_full()
+  redis.call('ZREM', LEASES, '')
+end
+
+local function get(id, ...)
+  return unpack(redis.call('HMGET', JOB_ .. id, ...))
+end
+
+local function failure(id, reason, detail)
+  return cjson.encode({version = MESSAGE_VERSION, job_id = id, reason = reason, detail = detail})
+end
+
+local function ring(model)
+  local bell = BELL_ .. model
+  redis.call('LPUSH', bell, '1')
+  redis.call('LTRIM', bell, 0, BELL_LENGTH - 1)
+  redis.call('PEXPIRE', bell, BELL_TTL_MS)
+end
+
+local function queue(id)
+  local model, class, deadline, predicted = get(id, 'model', 'class', 'deadline', 'predicted_ms')
+  redis.call('HSET', JOB_ .. id, 'state', 'queued')
+  redis.call('ZREM', LEASES, id)
+  redis.call('ZADD', READY_ .. model, deadline, id)
+  redis.call('ZADD', CLASS_ .. class, deadline, id)
+  redis.call('HSET', WORK_ .. model, id, predicted)
+  redis.call('SADD', MODELS, model)
+  ring(model)
+end
+
+local function unqueue(id, model, class)
+  redis.call('ZREM', READY_ .. model, id)
+  redis.call('HDEL', WORK_ .. model, id)
+  if class then redis.call('ZREM', CLASS_ .. class, id) end
+  if redis.call('EXISTS', READY_ .. model) == 0 then redis.call('SREM', MODELS, model) end
+end
+
+local function conclude(id, state, outcome, ttl_ms)
+  redis.call('HSET', JOB_ .. id, 'state', state, 'outcome', outcome)
+  redis.call('HDEL', JOB_ .. id, 'payload', 'cancel')
+  redis.call('PEXPIRE', JOB_ .. id, ttl_ms)
+  redis.call('ZREM', LEASES, id)
+  redis.call('PUBLISH', OVER, id)
+end
+
+local function cancelled(id, result_ttl_ms)
+  conclude(id, 'cancelled', failure(id, 'cancelled', 'the job was cancelled'), result_ttl_ms)
+end
+
+local function forget_dead(now, dead_ttl_ms)
+  redis.call('ZREMRANGEBYSCORE', DEAD, '-inf', whole(now - dead_ttl_ms))
+end
+
+-- A dead letter keeps its payload, so that it can be requeued.
+local function bury(id, detail, now, dead_ttl_ms)
+  redis.call('HSET', JOB_ .. id, 'state', 'dead', 'outcome', failure(id, 'dead', detail))
+  redis.call('PEXPIRE', JOB_ .. id, dead_ttl_ms)
+  redis.call('ZREM', LEASES, id)
+  redis.call('ZADD', DEAD, whole(now), id)
+  redis.call('PEXPIRE', DEAD, dead_ttl_ms)
+  forget_dead(now, dead_ttl_ms)
+  redis.call('PUBLISH', OVER, id)
+end
+
+-- What becomes of a running job whose attempt ended without an outcome.
+local function release(id, why, bounds, now)
+  local cancel, attempt = get(id, 'cancel', 'attempt')
+  if cancel then
+    cancelled(id, bounds.result_ttl_ms)
+  elseif tonumber(attempt) >= bounds.max_attempts then
+    bury(id, 'given up after ' .. attempt .. ' attempts: ' .. why, now, bounds.dead_ttl_ms)
+  else
+    queue(id)
+  end
+end
+
+local function limits(first)
+  return {
+    max_attempts = tonumber(ARGV[first]),
+    result_ttl_ms = tonumber(ARGV[first + 1]),
+    dead_ttl_ms = tonumber(ARGV[first + 2]),
+  }
+end
+
+-- Raising the token makes every later write of the worker that lost the lease stale.
+local function expire_lease(id, bounds, now)
+  if redis.call('HINCRBY', JOB_ .. id, 'token', 1) == 1 then
+    redis.call('DEL', JOB_ .. id)  -- not a job: its hash was removed from outside
+    redis.call('ZREM', LEASES, id)
+    return
+  end
+  release(id, 'its worker went silent', bounds, now)
+end
+
+local function held(id, token)
+  local state, current = get(id, 'state', 'token')
+  return state == 'running' and current == token
+end
+
+-- Whether this claim itself already brought the job into `state`: its reply got lost on the way.
+local function repeated(id, token, state)
+  local now_in, current = get(id, 'state', 'token')
+  return now_in == state and current == token
+end

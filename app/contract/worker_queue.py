@@ -1,0 +1,154 @@
+"""The worker's side of the queue on Redis or Valkey. Blocking, and safe to share by threads."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any, Self
+
+from app.contract.connection import connect, script_text, store_errors, unix_ms
+from app.contract.errors import DecodeError
+from app.contract.jobs import Job, JobState, Reason
+from app.contract.keys import Keys
+from app.contract.ports import Claimed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import redis
+
+    from app.contract.cards import WorkerCard
+    from app.contract.jobs import Failure, Result
+    from app.contract.settings import QueueSettings
+    from schedules.book import PlanBook
+
+SCRIPTS = ("claim", "renew", "finish", "fail", "give_back", "publish")
+ENDS_IN = {
+    Reason.CANCELLED: JobState.CANCELLED,
+    Reason.DEADLINE: JobState.FAILED,
+    Reason.ERROR: JobState.FAILED,
+    Reason.DEAD: JobState.DEAD,
+}
+# A bell can be lost with the worker that heard it, so nobody listens longer than this.
+LONGEST_LISTEN_S = 2.0
+SHORTEST_LISTEN_S = 0.01
+
+
+class RedisWorkerQueue:
+    """Keeps the promises of `WorkerQueue`. Build it with `connect`, close it when done."""
+
+    def __init__(self, client: redis.Redis, settings: QueueSettings) -> None:
+        self._client = client
+        self._settings = settings
+        self._keys = Keys(settings.prefix)
+        self._scripts = {name: client.register_script(script_text(name)) for name in SCRIPTS}
+
+    @classmethod
+    def connect(cls, url: str, settings: QueueSettings) -> Self:
+        """Return a queue on the store at `url`; the connection is made at first use."""
+        return cls(connect(url), settings)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def claim(
+        self, model: str, worker: str, batch_factors: Sequence[float], wait_s: float
+    ) -> list[Claimed]:
+        """Lease a batch of `model`, waiting up to `wait_s` for one."""
+        until = time.monotonic() + wait_s
+        while True:
+            claims, quiet_s = self._try_claim(model, worker, batch_factors)
+            left_s = until - time.monotonic()
+            if claims or left_s <= 0:
+                return claims
+            self._listen(model, min(left_s, quiet_s, LONGEST_LISTEN_S))
+
+    def renew(self, claims: Sequence[Claimed]) -> frozenset[str]:
+        """Extend the leases; return the ids still held and not cancelled."""
+        return self._extend(claims, "")
+
+    def report(self, claims: Sequence[Claimed], step: int) -> frozenset[str]:
+        """Record `step` finished steps, extend the leases; return the ids still wanted."""
+        return self._extend(claims, step)
+
+    def finish(self, claim: Claimed, result: Result, images: Sequence[bytes]) -> bool:
+        """Store the result and pictures; False when the lease was lost and nothing was stored."""
+        ttl_ms = self._settings.result_ttl_s * 1000
+        done = self._run("finish", claim.job.id, claim.token, result.encode(), ttl_ms, *images)
+        return bool(done)
+
+    def fail(self, claim: Claimed, failure: Failure, *, retry: bool) -> bool:
+        """Give the job another attempt (`retry`) or end it with `failure`; False if lease lost."""
+        state = ENDS_IN[failure.reason]
+        how = "retry" if retry else "bury" if state is JobState.DEAD else "end"
+        parts = (how, state, failure.encode(), failure.detail, *self._limits())
+        return bool(self._run("fail", claim.job.id, claim.token, *parts))
+
+    def give_back(self, claim: Claimed) -> bool:
+        """Return an unfinished job to the queue without counting the attempt."""
+        ttl_ms = self._settings.result_ttl_s * 1000
+        return bool(self._run("give_back", claim.job.id, claim.token, ttl_ms))
+
+    def publish(self, card: WorkerCard, book: PlanBook) -> None:
+        """Announce this worker for one TTL, and its plan book if it is not stored yet."""
+        card_ttl_ms = self._settings.card_ttl_s * 1000
+        book_ttl_ms = self._settings.book_ttl_s * 1000
+        parts = (card.worker, card.encode(), card_ttl_ms, card.book, book_ttl_ms)
+        if not self._run("publish", *parts):
+            payload = json.dumps(book.to_dict())
+            with store_errors():
+                self._client.set(self._keys.book(card.book), payload, px=book_ttl_ms)
+
+    def retire(self, worker: str) -> None:
+        """Withdraw the card."""
+        with store_errors(), self._client.pipeline() as pipeline:
+            pipeline.delete(self._keys.card(worker))
+            pipeline.zrem(self._keys.workers, worker)
+            pipeline.execute()
+
+    def now_unix_ms(self) -> int:
+        """Return the store's clock, the only clock deadlines are measured by."""
+        with store_errors():
+            moment: Any = self._client.time()
+        return unix_ms(moment)
+
+    def _try_claim(
+        self, model: str, worker: str, batch_factors: Sequence[float]
+    ) -> tuple[list[Claimed], float]:
+        """Return what could be claimed, and for how many seconds no lease can expire."""
+        lease_ms = self._settings.lease_ms
+        quiet_ms, *rows = self._run(
+            "claim", model, worker, lease_ms, *self._limits(), *batch_factors
+        )
+        claims = (self._claimed(*row) for row in rows)
+        return [claim for claim in claims if claim is not None], quiet_ms / 1000
+
+    def _claimed(
+        self, job_id: bytes, payload: bytes, token: int, left: int, waited: int, attempt: int
+    ) -> Claimed | None:
+        try:
+            return Claimed(Job.decode(payload), token, left, waited, attempt)
+        except DecodeError as error:
+            detail = f"this worker cannot read the job: {error}"
+            self._run("fail", job_id, token, "bury", JobState.DEAD, "", detail, *self._limits())
+            return None
+
+    def _listen(self, model: str, seconds: float) -> None:
+        with store_errors():
+            self._client.blpop([self._keys.bell(model)], max(seconds, SHORTEST_LISTEN_S))
+
+    def _extend(self, claims: Sequence[Claimed], step: int | str) -> frozenset[str]:
+        if not claims:
+            return frozenset()
+        pairs = (part for claim in claims for part in (claim.job.id, claim.token))
+        wanted = self._run("renew", self._settings.lease_ms, step, *pairs)
+        return frozenset(job_id.decode() for job_id in wanted)
+
+    def _limits(self) -> tuple[int, int, int]:
+        settings = self._settings
+        return settings.max_attempts, settings.result_ttl_s * 1000, settings.dead_ttl_s * 1000
+
+    def _run(self, script: str, *args: Any) -> Any:
+        with store_errors():
+            return self._scripts[script](keys=self._keys.for_scripts(), args=args)

@@ -1,0 +1,100 @@
+"""Runs the gateway on a port of its own until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import signal
+import socket
+import sys
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from app.contract.connection import check_store
+from app.contract.errors import StoreUnavailable
+from app.contract.gateway_queue import RedisGatewayQueue
+from app.contract.settings import QueueSettings
+from app.errors import PortTaken, SettingsError
+from app.main import create_app
+from app.telemetry import JsonLines
+
+if TYPE_CHECKING:
+    from app.contract.ports import GatewayQueue
+    from app.settings import Settings
+
+LOG = logging.getLogger("blockcache.gateway")
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a socket bound to the address; raises PortTaken or SettingsError in one sentence."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        bound = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise SettingsError(f"host {host} is no address to listen on: {error}") from error
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind(address)
+    except OSError as error:
+        bound.close()
+        raise _why_not(error, host, port) from error
+    return bound
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGINT or SIGTERM, then finish what is under way; raises PortTaken."""
+    with bind(settings.host, settings.port) as bound:
+        log_as_json()
+        _warn_about_store(settings.store_url)
+        # uvicorn raises the signal again once it has stopped; by then it has been obeyed.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)
+        asyncio.run(_serve(settings, bound))
+
+
+def server(settings: Settings, queue: GatewayQueue) -> uvicorn.Server:
+    """Return the configured server around a new application."""
+    config = uvicorn.Config(
+        create_app(settings, queue),
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=max(1, round(settings.shutdown_grace_s)),
+    )
+    return uvicorn.Server(config)
+
+
+def log_as_json(level: int = logging.INFO) -> None:
+    """Send the logs of this process to stderr as JSON lines."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines())
+    logging.basicConfig(handlers=[handler], level=level, force=True)
+
+
+async def _serve(settings: Settings, bound: socket.socket) -> None:
+    queue = RedisGatewayQueue.connect(
+        settings.store_url, QueueSettings(max_jobs=settings.queue_cap)
+    )
+    try:
+        await server(settings, queue).serve(sockets=[bound])
+    finally:
+        await queue.aclose()
+
+
+def _warn_about_store(url: str) -> None:
+    try:
+        check_store(url)
+    except StoreUnavailable as error:
+        LOG.warning("not ready: %s", error)
+
+
+def _why_not(error: OSError, host: str, port: int) -> Exception:
+    if error.errno == errno.EADDRINUSE:
+        return PortTaken(
+            f"Port {port} is taken; choose another with PORT=… / --port … (make run PORT=8001)."
+        )
+    return SettingsError(f"cannot listen on {host}:{port}: {error.strerror}")

@@ -1,0 +1,146 @@
+"""Settings of the gateway: from the environment, overridden by command line options."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
+
+from app.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+PREFIX = "BLOCKCACHE_"
+STORE_SCHEMES = frozenset({"redis", "rediss", "unix"})
+TRUTHS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+
+MAX_BUDGET_MS = 600_000.0
+MAX_PROMPT_CHARS = 2000
+MAX_IMAGES = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything the gateway can be told. Raises SettingsError naming the setting that is wrong.
+
+    Without `grace_ms` a late picture is waited for twice its budget and ten seconds more.
+    """
+
+    store_url: str
+    host: str = "127.0.0.1"
+    port: int = 8000
+    allow_anonymous: bool = False
+    default_budget_ms: float = 10_000.0
+    grace_ms: float | None = None
+    guidance_scale: float = 3.0
+    max_body_bytes: int = 65_536
+    max_images: int = MAX_IMAGES
+    max_prompt_chars: int = MAX_PROMPT_CHARS
+    queue_cap: int = 1000
+    fleet_ttl_ms: float = 100.0
+    body_timeout_s: float = 30.0
+    shutdown_grace_s: float = 10.0
+
+    def __post_init__(self) -> None:
+        for name, rule in RULES.items():
+            value = getattr(self, name)
+            if not rule.accepts(value):
+                raise SettingsError(f"{name} must be {rule.allowed}, not {_shown(name, value)}")
+        if not (self.allow_anonymous or is_loopback(self.host)):
+            raise SettingsError(
+                f"host {self.host} can be reached from other machines and no keys are configured; "
+                "use 127.0.0.1, or say --allow-anonymous to let anybody in"
+            )
+
+    def grace_for(self, budget_ms: float) -> float:
+        """Milliseconds a late picture is still waited for after its deadline."""
+        return 2 * budget_ms + 10_000 if self.grace_ms is None else self.grace_ms
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str], overrides: Mapping[str, Any]) -> Self:
+        """Build settings from `BLOCKCACHE_*` variables and options; None means not given."""
+        found = {name: text for name in RULES if (text := environment.get(_variable(name)))}
+        values = {name: _parse(name, text) for name, text in found.items()}
+        given = {name: value for name, value in overrides.items() if value is not None}
+        if "store_url" not in {**values, **given}:
+            raise SettingsError("BLOCKCACHE_STORE_URL (or --store-url) is missing: where is Redis?")
+        return cls(**{**values, **given})
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How a setting is read from text, what it accepts, and that in words."""
+
+    parse: Callable[[str], Any]
+    accepts: Callable[[Any], bool]
+    allowed: str
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _between(low: float, high: float) -> Callable[[Any], bool]:
+    return lambda value: math.isfinite(value) and low <= value <= high
+
+
+def _is_store_url(url: str) -> bool:
+    return urlsplit(url).scheme in STORE_SCHEMES
+
+
+RULES: dict[str, Rule] = {
+    "store_url": Rule(str, _is_store_url, "a redis://, rediss:// or unix:// URL"),
+    "host": Rule(str, bool, "a host name or address"),
+    "port": Rule(int, _between(0, 65_535), "a whole number from 0 to 65535"),
+    "allow_anonymous": Rule(
+        lambda text: TRUTHS[text.lower()], lambda value: isinstance(value, bool), "true or false"
+    ),
+    "default_budget_ms": Rule(float, _between(1, MAX_BUDGET_MS), "milliseconds from 1 to 600000"),
+    "grace_ms": Rule(
+        float,
+        lambda value: value is None or 0 <= value <= MAX_BUDGET_MS,
+        "milliseconds from 0 to 600000",
+    ),
+    "guidance_scale": Rule(float, _between(1, 30), "a number from 1 to 30"),
+    "max_body_bytes": Rule(int, _between(1024, 2**26), "bytes from 1024 to 67108864"),
+    "max_images": Rule(int, _between(1, MAX_IMAGES), f"a whole number from 1 to {MAX_IMAGES}"),
+    "max_prompt_chars": Rule(
+        int, _between(1, MAX_PROMPT_CHARS), f"a whole number from 1 to {MAX_PROMPT_CHARS}"
+    ),
+    "queue_cap": Rule(int, _between(1, 10**6), "a whole number from 1 to 1000000"),
+    "fleet_ttl_ms": Rule(float, _between(0, 500), "milliseconds from 0 to 500"),
+    "body_timeout_s": Rule(float, _between(0.1, 600), "seconds from 0.1 to 600"),
+    "shutdown_grace_s": Rule(float, _between(0, 600), "seconds from 0 to 600"),
+}
+
+if set(RULES) != {field.name for field in fields(Settings)}:
+    raise AssertionError("every setting needs a rule")
+
+
+def _variable(name: str) -> str:
+    return PREFIX + name.upper()
+
+
+def _parse(name: str, text: str) -> Any:
+    rule = RULES[name]
+    try:
+        value = rule.parse(text)
+    except (ValueError, KeyError):
+        value = None
+    if value is None or not rule.accepts(value):
+        raise SettingsError(f"{_variable(name)} must be {rule.allowed}, not {_shown(name, text)}")
+    return value
+
+
+def _shown(name: str, value: Any) -> str:
+    # A store URL may carry a password, so it is never repeated.
+    return "what it is set to" if name == "store_url" else repr(value)

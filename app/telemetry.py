@@ -1,0 +1,152 @@
+"""Metrics of the gateway, in a registry of its own, and logs as JSON lines without prompts."""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from app.contract.cards import WorkerCard
+    from app.contract.jobs import Result
+    from app.contract.ports import Backlog
+
+OUTCOMES = ("done", "late", "failed", "cancelled", "dead", "missed", "refused")
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+BUDGET_RATIOS = (0.1, 0.25, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.25, 1.5, 2.0, 3.0)
+ERROR_RATIOS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 1.0, 1.02, 1.05, 1.1, 1.2, 1.35, 1.5, 2.0)
+
+
+class Telemetry:
+    """Counts what the gateway sees. One instance per application, no global registry."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self._define_counts()
+        self._define_gauges()
+        self._define_histograms()
+
+    def _define_counts(self) -> None:
+        self._budgets = self._counter(
+            "budget_requests", "Finished requests by whether the budget was kept", "model", "met"
+        )
+        self._plans = self._counter("plans", "Plans that ran", "model", "plan")
+        self._replans = self._counter("replans", "Plans that a worker replaced at start", "model")
+        self._jobs = self._counter("jobs", "Requests for pictures by how they ended", "outcome")
+        for outcome in OUTCOMES:
+            self._jobs.labels(outcome)
+
+    def _define_gauges(self) -> None:
+        self._depth = self._gauge("queue_depth", "Jobs waiting", "model")
+        self._work = self._gauge("queue_work_seconds", "Predicted work waiting", "model")
+        self._worker_up = self._gauge("worker_up", "1 for a ready worker", "worker", "model")
+        self._dead = self._gauge("dead_letters", "Jobs that were given up")
+        self._store_up = self._gauge("store_up", "1 while the store answers")
+
+    def _define_histograms(self) -> None:
+        self._durations = self._histogram(
+            "request_duration_seconds", "From headers in to body out", SECONDS, "route", "status"
+        )
+        self._waits = self._histogram("queue_wait_seconds", "From acceptance to start", SECONDS)
+        self._used = self._histogram("budget_used_ratio", "Time taken / budget", BUDGET_RATIOS)
+        self._errors = self._histogram(
+            "plan_error_ratio", "Time a plan took / time it was predicted to take", ERROR_RATIOS
+        )
+
+    def request(self, route: str, status: int, duration_s: float) -> None:
+        """Record one answered HTTP request."""
+        self._durations.labels(route, str(status)).observe(duration_s)
+
+    def finished(self, model: str, result: Result, elapsed_ms: float, budget_ms: float) -> None:
+        """Record a job that has its pictures."""
+        met = elapsed_ms <= budget_ms
+        self._jobs.labels("done" if met else "late").inc()
+        self._budgets.labels(model, "true" if met else "false").inc()
+        self._used.observe(elapsed_ms / budget_ms)
+        self._waits.observe(result.timing.queue_ms / 1000)
+        self._plans.labels(model, result.plan.name).inc()
+        self._replans.labels(model).inc(float(result.plan.replanned))
+        if result.plan.predicted_ms > 0:
+            self._errors.observe(made_ms(result) / result.plan.predicted_ms)
+
+    def ended(self, outcome: str, model: str | None = None) -> None:
+        """Record a request that got no picture; a promise to `model`, if any, was not kept."""
+        self._jobs.labels(outcome).inc()
+        if model is not None:
+            self._budgets.labels(model, "false").inc()
+
+    def store(self, reachable: bool) -> None:
+        """Record whether the store answered just now."""
+        self._store_up.set(reachable)
+
+    def queue(self, depths: Mapping[str, Backlog], dead_letters: int) -> None:
+        """Record the queue as it is now."""
+        for gauge in (self._depth, self._work):
+            gauge.clear()
+        for model, backlog in depths.items():
+            self._depth.labels(model).set(backlog.jobs)
+            self._work.labels(model).set(backlog.work_ms / 1000)
+        self._dead.set(dead_letters)
+
+    def workers(self, cards: list[WorkerCard]) -> None:
+        """Record the live workers as they are now; those that are gone disappear."""
+        self._worker_up.clear()
+        for card in cards:
+            self._worker_up.labels(card.worker, card.model).set(card.ready)
+            # A model with a worker and an empty queue has a depth of 0, not no depth.
+            self._depth.labels(card.model)
+            self._work.labels(card.model)
+
+    def render(self) -> bytes:
+        """Return all metrics in the Prometheus text format."""
+        return generate_latest(self.registry)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(name, text, labels, namespace="blockcache", registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(name, text, labels, namespace="blockcache", registry=self.registry)
+
+    def _histogram(
+        self, name: str, text: str, buckets: tuple[float, ...], *labels: str
+    ) -> Histogram:
+        return Histogram(
+            name, text, labels, namespace="blockcache", registry=self.registry, buckets=buckets
+        )
+
+
+def made_ms(result: Result) -> float:
+    """Milliseconds a worker spent on a job, queueing left out: what a plan's price predicts."""
+    timing = result.timing
+    return timing.encode_ms + timing.denoise_ms + timing.decode_ms + timing.png_ms
+
+
+class JsonLines(logging.Formatter):
+    """Writes each record as one JSON object; fields come from `extra={"fields": {...}}`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        moment = datetime.fromtimestamp(record.created, UTC)
+        line: dict[str, Any] = {
+            "time": moment.isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line)

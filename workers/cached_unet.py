@@ -1,0 +1,153 @@
+"""A UNet whose units reuse their work from earlier steps, for the length of one generation.
+
+Laws of this file:
+1. Modules are wrapped, never subclassed; leaving the context restores them exactly.
+2. The state belongs to one generation and is driven by the step *index*; nothing here looks at a
+   timestep or waits for the device.
+3. What is counted is what ran, not what was planned.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from schedules.errors import InvalidSchedule
+from schedules.schedule import Counts, Schedule, Work
+from schedules.units import Role
+from workers.units import replaced_forward
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from torch import Tensor
+
+    from workers.units import UNetUnits, UnitModule
+
+    Forward = Callable[..., Any]
+
+
+class CacheRun:
+    """The cache of one generation: what each unit last computed, and how often it did.
+
+    Call `begin_step(s)` before every UNet call, s = 0, 1, …. `values[u]` is the last computed
+    update (residual unit) or output (output unit) of unit u.
+    """
+
+    def __init__(self, schedule: Schedule, units: UNetUnits) -> None:
+        self._work = schedule.work(units.graph)
+        self._cheapest = Schedule.cheapest_row(units.graph)
+        self._hurry = False
+        self.hurried_steps = 0
+        self._row = self._work[0]
+        self._begun = 0
+        self._computed = 0
+        self._reused = 0
+        self._shapes: list[tuple[int, ...]] = [()] * len(units.graph)
+        self.values: list[Any] = [None] * len(units.graph)
+
+    def begin_step(self, step: int) -> None:
+        """Choose the row of the schedule that the next UNet call follows."""
+        self._row = self._cheapest if self._hurry else self._work[step]
+        self.hurried_steps += self._hurry
+        self._hurry = False
+        self._begun += 1
+
+    def hurry(self) -> None:
+        """Let the next step reuse everything there is, whatever the schedule says."""
+        self._hurry = True
+
+    @property
+    def counts(self) -> Counts:
+        """Block executions so far; what neither computed nor reused was skipped."""
+        total = self._begun * len(self.values)
+        return Counts(self._computed, self._reused, total - self._computed - self._reused)
+
+    def wrap(self, u: int, entry: UnitModule) -> Forward:
+        """Return the stand-in for the module's forward: computes, reuses or skips unit u."""
+        original, reuse = entry.module.forward, REUSE[entry.unit.role](entry)
+
+        def forward(x: Tensor, *args: Any, **kwargs: Any) -> Any:
+            work = self._row[u]
+            if work is Work.COMPUTED:
+                return self._computing(u, entry, original(x, *args, **kwargs))
+            if work is Work.SKIPPED:
+                return entry.packed(x.new_zeros(()).expand(self._shapes[u]))
+            self._reused += 1
+            return entry.packed(reuse(x, self.values[u]))
+
+        return forward
+
+    def _computing(self, u: int, entry: UnitModule, result: Any) -> Any:
+        output = entry.unpacked(result)
+        self._computed += 1
+        self._shapes[u] = output.shape
+        if entry.tap is None:
+            self.values[u] = output
+        return result
+
+    def keep(self, u: int) -> Callable[[Any, Any, Tensor], None]:
+        """Return the hook on the tap of residual unit u that keeps its update as it is made."""
+
+        def hook(_module: Any, _inputs: Any, update: Tensor) -> None:
+            self.values[u] = update
+
+        return hook
+
+
+def _residual(entry: UnitModule) -> Callable[[Tensor, Tensor], Tensor]:
+    """Identity path + update, in the order and dtype the module itself adds them."""
+    module: Any = entry.module
+    if entry.unit.role is Role.TRANSFORMER:
+        return _transformer_sum(module.use_linear_projection)
+    shortcut, scale = module.conv_shortcut, module.output_scale_factor
+
+    def resnet_sum(x: Tensor, update: Tensor) -> Tensor:
+        total = (x if shortcut is None else shortcut(x)) + update
+        return total if scale == 1.0 else total / scale
+
+    return resnet_sum
+
+
+def _transformer_sum(tokens_last: bool) -> Callable[[Tensor, Tensor], Tensor]:
+    def map_sum(x: Tensor, update: Tensor) -> Tensor:
+        return update + x
+
+    def token_sum(x: Tensor, update: Tensor) -> Tensor:
+        batch, channels, height, width = x.shape
+        shaped = update.reshape(batch, height, width, channels).permute(0, 3, 1, 2)
+        return shaped.contiguous() + x
+
+    return token_sum if tokens_last else map_sum
+
+
+def _output(_entry: UnitModule) -> Callable[[Tensor, Tensor], Tensor]:
+    return lambda _x, output: output
+
+
+REUSE: dict[Role, Callable[[UnitModule], Callable[[Tensor, Tensor], Tensor]]] = {
+    Role.TRANSFORMER: _residual,
+    Role.RESNET: _residual,
+    Role.SAMPLER: _output,
+    Role.ENTRY: _output,
+}
+
+
+@contextmanager
+def cached(units: UNetUnits, schedule: Schedule) -> Iterator[CacheRun]:
+    """Let the UNet follow `schedule` inside this context; restores it whatever happens.
+
+    Raises InvalidSchedule when the table is for another UNet. An all-compute schedule gives bit
+    for bit what the bare UNet gives.
+    """
+    if schedule.units != len(units.graph):
+        raise InvalidSchedule(
+            f"the schedule has {schedule.units} units, this UNet has {len(units.graph)}"
+        )
+    run = CacheRun(schedule, units)
+    with ExitStack() as stack:
+        for u, entry in enumerate(units.modules):
+            stack.enter_context(replaced_forward(entry.module, run.wrap(u, entry)))
+            if entry.tap is not None:
+                stack.callback(entry.tap.register_forward_hook(run.keep(u)).remove)
+        yield run

@@ -1,0 +1,72 @@
+"""The calibrate command: settings from options, progress on the terminal, files on disk."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from workers.calibration import CalibrationSettings, calibrate
+from workers.calibration_files import FOLDER, book_path, save
+from workers.pipeline import load
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.progress import TaskID
+
+
+class Bars:
+    """One progress bar a stage."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Show that `done` of `total` parts of a stage are finished."""
+        if stage not in self._tasks:
+            self._tasks[stage] = self._progress.add_task(stage, total=total)
+        self._progress.update(self._tasks[stage], completed=done)
+
+
+def bars(console: Console) -> Progress:
+    """Return the progress display of long commands."""
+    columns = (
+        TextColumn("{task.description:<16}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=console)
+
+
+def prompts_from(path: Path | None) -> tuple[str, ...]:
+    """Return the prompts in a file, or the ones that come with the program."""
+    source = path or files("workers").joinpath("prompts.txt")
+    return tuple(line for line in source.read_text().splitlines() if line.strip())
+
+
+def run(
+    source: str,
+    size: tuple[int, int] | None,
+    guidance_scale: float,
+    prompts: Path | None,
+    seeds: int,
+    out: Path | None,
+) -> None:
+    """Calibrate a model and write its files; prints where they are."""
+    console = Console(stderr=True)
+    model = load(source)
+    width, height = size or (model.native_size, model.native_size)
+    settings = CalibrationSettings(
+        width, height, guidance_scale, prompts_from(prompts), seeds=seeds
+    )
+    folder = out or model.folder / FOLDER
+    with bars(console) as progress:
+        calibration = calibrate(model, settings, Bars(progress))
+    save(calibration, model, folder)
+    book = calibration.book
+    console.print(f"{len(book.plans)} plans in {book_path(folder, width, height)}")

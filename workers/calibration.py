@@ -1,0 +1,181 @@
+"""Calibrate a model: how its units change, which plans are worth running, how good they are.
+
+The order of things: costs on this device; the uncached reference; for every solver and step count
+an uncached run that gives the change profile; candidate schedules from the profiles; all candidates
+on a few pictures, the promising ones on all pictures; the plan book.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from schedules.book import Plan, PlanBook, Quality
+from schedules.candidates import DELTAS, STEPS, candidates, undominated
+from schedules.rules import all_compute
+from workers.costing import measure_costs
+from workers.errors import CalibrationError
+from workers.images import to_pixels
+from workers.profiling import ChangeMeter
+from workers.quality import METRIC, Judge, PerceptualDistance
+from workers.sampler import Frame, Prompt, always, decode, denoise, encode, initial_latents
+from workers.solvers import SOLVERS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from schedules.change import ChangeProfile
+    from schedules.cost import CostModel
+    from schedules.schedule import Schedule
+    from workers.pipeline import Model
+    from workers.sampler import OnStep
+
+    Progress = Callable[[str, int, int], None]
+
+REFERENCE = ("dpmpp_2m", 50)
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationSettings:
+    """What a calibration covers. Pictures are `prompts` × seeds 0 … `seeds` − 1.
+
+    Change profiles are taken over all of them, quality over the first `quality_pictures` (every
+    prompt once before any repeats), and unpromising plans are dropped after a few.
+    """
+
+    width: int
+    height: int
+    guidance_scale: float
+    prompts: tuple[str, ...]
+    seeds: int = 2
+    steps: tuple[int, ...] = STEPS
+    solvers: tuple[str, ...] = tuple(SOLVERS)
+    deltas: tuple[float, ...] = DELTAS
+    batches: tuple[int, ...] = (1, 2, 4, 8)
+    screening_pictures: int = 8
+    quality_pictures: int = 32
+
+    def __post_init__(self) -> None:
+        if not self.prompts or self.seeds < 1:
+            raise CalibrationError("a calibration needs at least one prompt and one seed")
+        if min(self.steps) < 2:
+            raise CalibrationError("a change profile needs at least 2 steps")
+
+    @property
+    def requests(self) -> list[Prompt]:
+        """All pictures, every prompt once before any repeats."""
+        return [Prompt(text, None, seed) for seed in range(self.seeds) for text in self.prompts]
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What a calibration found. Profiles are keyed by (solver, steps)."""
+
+    settings: CalibrationSettings
+    costs: CostModel
+    profiles: dict[tuple[str, int], ChangeProfile]
+    book: PlanBook
+
+
+class Studio:
+    """Makes the calibration pictures of one model, in batches, under any plan."""
+
+    def __init__(self, model: Model, settings: CalibrationSettings) -> None:
+        self._model = model
+        self._settings = settings
+        self._batch = max(settings.batches)
+
+    @torch.inference_mode()
+    def pictures(
+        self, solver: str, schedule: Schedule, count: int, on_step: OnStep = always
+    ) -> NDArray[np.uint8]:
+        """Return the first `count` pictures, B × H × W × 3."""
+        s = self._settings
+        frame = Frame(s.width, s.height, s.guidance_scale, solver, schedule)
+        requests = s.requests[:count]
+        chunks = [requests[i : i + self._batch] for i in range(0, count, self._batch)]
+        return np.concatenate([self._chunk(chunk, frame, on_step) for chunk in chunks])
+
+    def _chunk(
+        self, requests: Sequence[Prompt], frame: Frame, on_step: OnStep
+    ) -> NDArray[np.uint8]:
+        conditioning = encode(self._model, requests, frame)
+        start = initial_latents(self._model, requests, frame)
+        latents, _ = denoise(self._model, conditioning, start, frame, on_step)
+        return to_pixels(decode(self._model, latents))
+
+
+def calibrate(model: Model, settings: CalibrationSettings, progress: Progress) -> Calibration:
+    """Run the whole calibration; `progress(stage, done, total)` is told how far it is."""
+    costs = _costs(model, settings, progress)
+    studio, graph = Studio(model, settings), model.units.graph
+    total = min(settings.quality_pictures, len(settings.requests))
+    solver, steps = REFERENCE
+    progress("reference", 0, 1)
+    reference = studio.pictures(solver, all_compute(steps, graph), total)
+    judge = Judge(reference, PerceptualDistance(model.device))
+    progress("reference", 1, 1)
+    profiles = dict(_profiles(studio, model, settings, progress))
+    tried = [
+        Plan.of(solver, c.rule, c.schedule, graph, Quality(METRIC, 0.0))
+        for (solver, _), profile in profiles.items()
+        for c in candidates(profile, graph, settings.deltas)
+    ]
+    screened = _judged(
+        studio, judge, tried, min(settings.screening_pictures, total), "screening", progress
+    )
+    promising = undominated(screened, costs, time_slack=0.05, quality_slack=0.01)
+    measured = _judged(studio, judge, promising, total, "measuring", progress)
+    kept = undominated(measured, costs, time_slack=0.08, quality_slack=0.002)
+    book = PlanBook(
+        model.name, model.revision, settings.width, settings.height, METRIC, graph, kept
+    )
+    return Calibration(settings, costs, profiles, book)
+
+
+def _costs(model: Model, settings: CalibrationSettings, progress: Progress) -> CostModel:
+    done = iter(range(1, len(settings.batches) + 1))
+    return measure_costs(
+        model,
+        settings.width,
+        settings.height,
+        settings.guidance_scale,
+        settings.batches,
+        on_batch=lambda _batch: progress("costs", next(done), len(settings.batches)),
+    )
+
+
+def _profiles(
+    studio: Studio, model: Model, settings: CalibrationSettings, progress: Progress
+) -> Iterator[tuple[tuple[str, int], ChangeProfile]]:
+    runs = [(solver, steps) for solver in settings.solvers for steps in settings.steps]
+    for done, (solver, steps) in enumerate(runs, start=1):
+        meter = ChangeMeter(model.units.graph, steps)
+        schedule = all_compute(steps, model.units.graph)
+        studio.pictures(solver, schedule, len(settings.requests), meter.on_step)
+        progress("change profiles", done, len(runs))
+        yield (solver, steps), meter.profile()
+
+
+def _judged(
+    studio: Studio,
+    judge: Judge,
+    plans: Sequence[Plan],
+    pictures: int,
+    stage: str,
+    progress: Progress,
+) -> list[Plan]:
+    """Return the plans with the fidelity of their first `pictures` pictures."""
+    judged = []
+    for done, plan in enumerate(plans, start=1):
+        found = judge.fidelity(studio.pictures(plan.solver, plan.schedule, pictures))
+        quality = Quality(METRIC, round(found.similarity, 6))
+        measured = {name: round(value, 4) for name, value in asdict(found).items()}
+        judged.append(replace(plan, quality=quality, measured=measured))
+        progress(stage, done, len(plans))
+    return judged

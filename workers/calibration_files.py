@@ -1,0 +1,125 @@
+"""Calibration results on disk: JSON and safetensors, with what made them."""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from schedules.book import PlanBook
+from schedules.change import ChangeProfile
+from schedules.cost import CostModel
+from schedules.errors import ScheduleError
+from workers.errors import CalibrationError
+
+if TYPE_CHECKING:
+    from workers.calibration import Calibration
+    from workers.pipeline import Model
+
+FOLDER = "blockcache"
+
+
+def book_path(folder: Path, width: int, height: int) -> Path:
+    """Return where the plan book of a size lies."""
+    return folder / f"book-{width}x{height}.json"
+
+
+def save(calibration: Calibration, model: Model, folder: Path) -> None:
+    """Write book, costs and profiles; raises CalibrationError when the folder cannot be written."""
+    settings, made = calibration.settings, provenance(model)
+    book = replace(
+        calibration.book,
+        made={**made, **_listed(asdict(settings))},
+    )
+    costs = {**calibration.costs.to_dict(), "made": made}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(book_path(folder, settings.width, settings.height), book.to_dict())
+        _write(folder / f"costs-{settings.width}x{settings.height}.json", costs)
+        _save_profiles(calibration, made, folder / "profiles.safetensors")
+    except OSError as error:
+        raise CalibrationError(f"cannot write to {folder}: {error.strerror or error}") from error
+
+
+def provenance(model: Model) -> dict[str, Any]:
+    """Return what a measurement depends on: weights, device, dtype, versions, date."""
+    cuda = model.device.type == "cuda"
+    return {
+        "revision": model.revision,
+        "device": torch.cuda.get_device_name(model.device) if cuda else platform.machine(),
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "threads": torch.get_num_threads(),
+        "versions": {name: version(name) for name in ("blockcache", "torch", "diffusers")},
+        "date": datetime.now(UTC).date().isoformat(),
+    }
+
+
+def _listed(settings: dict[str, Any]) -> dict[str, Any]:
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()}
+
+
+def _write(path: Path, data: dict[str, Any]) -> None:
+    path.write_text(json.dumps(data, indent=1) + "\n")
+
+
+def _save_profiles(calibration: Calibration, made: dict[str, Any], path: Path) -> None:
+    tensors = {}
+    for (solver, steps), profile in calibration.profiles.items():
+        tensors[f"{solver}.{steps}.mean"] = torch.tensor(profile.mean)
+        tensors[f"{solver}.{steps}.std"] = torch.tensor(profile.std)
+    samples = str(len(calibration.settings.requests))
+    save_file(tensors, path, metadata={"samples": samples, "made": json.dumps(made)})
+
+
+def load_profiles(folder: Path) -> dict[tuple[str, int], ChangeProfile]:
+    """Read the change profiles by (solver, steps); raises CalibrationError when there are none."""
+    path = folder / "profiles.safetensors"
+    if not path.is_file():
+        raise CalibrationError(f"no {path.name} in {folder}: run blockcache calibrate first")
+    with safe_open(path, framework="pt") as file:
+        samples = int(file.metadata()["samples"])
+        tables = {name: _rows(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
+    names = sorted({name.rpartition(".")[0] for name in tables})
+    return {
+        _key(name): ChangeProfile(tables[f"{name}.mean"], tables[f"{name}.std"], samples)
+        for name in names
+    }
+
+
+def _key(name: str) -> tuple[str, int]:
+    solver, steps = name.split(".")
+    return solver, int(steps)
+
+
+def _rows(table: torch.Tensor) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(row) for row in table.tolist())
+
+
+def load_book(folder: Path, width: int, height: int) -> PlanBook:
+    """Read the plan book of a size; raises CalibrationError saying how to make one."""
+    path = book_path(folder, width, height)
+    try:
+        return PlanBook.from_dict(json.loads(path.read_text()))
+    except FileNotFoundError as error:
+        raise CalibrationError(
+            f"no plan book for {width}x{height} pictures in {folder}: run blockcache calibrate"
+        ) from error
+    except (OSError, ValueError, ScheduleError) as error:
+        raise CalibrationError(f"{path} cannot be read: {error}") from error
+
+
+def load_costs(folder: Path, width: int, height: int) -> CostModel:
+    """Read saved costs; raises CalibrationError when they are missing or broken."""
+    path = folder / f"costs-{width}x{height}.json"
+    try:
+        return CostModel.from_dict(json.loads(path.read_text()))
+    except (OSError, ValueError) as error:
+        raise CalibrationError(f"{path} cannot be read: {error}") from error

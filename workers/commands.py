@@ -1,0 +1,99 @@
+"""The sub-commands of the torch side. Imports torch only once a command runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+EXAMPLES = "\b\nExample:\n  "
+
+
+def _size(text: str) -> tuple[int, int]:
+    try:
+        width, height = (int(side) for side in text.lower().split("x"))
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is not a size like 512x512") from error
+    return width, height
+
+
+@click.command(epilog=EXAMPLES + "blockcache calibrate --model ./my-model --size 512x512 --seeds 2")
+@click.option("--model", required=True, help="Bundled name, diffusers folder or hub id.")
+@click.option("--size", default=None, help="Picture size, e.g. 512x512; default: the model's own.")
+@click.option("--guidance-scale", default=3.0, show_default=True)
+@click.option("--prompts", type=click.Path(path_type=Path, exists=True), help="One prompt a line.")
+@click.option("--seeds", default=2, show_default=True, help="Pictures per prompt.")
+@click.option("--out", type=click.Path(path_type=Path), help="Default: blockcache/ in the model.")
+def calibrate(
+    model: str, size: str | None, guidance_scale: float, prompts: Path | None, seeds: int,
+    out: Path | None,
+) -> None:  # fmt: skip
+    """Measure change profiles, costs and plans of a model on this device; write its plan book."""
+    from workers.calibrating import run
+
+    run(model, _size(size) if size else None, guidance_scale, prompts, seeds, out)
+
+
+@click.command(
+    epilog=EXAMPLES + "blockcache worker --model emoji --store-url redis://127.0.0.1:6379/0"
+)
+@click.option("--model", required=True, help="Bundled name, diffusers folder or hub id.")
+@click.option("--store-url", envvar="BLOCKCACHE_STORE_URL", required=True)
+@click.option("--plans", type=click.Path(path_type=Path), help="Folder of the plan book.")
+@click.option("--size", default=None, help="Picture size, e.g. 512x512; default: the model's own.")
+@click.option("--max-batch", type=click.IntRange(1, 64), help="Most pictures at once.")
+@click.option("--threads", type=click.IntRange(1), help="CPU threads; default: torch's choice.")
+@click.option("--metrics-host", default="127.0.0.1", show_default=True)
+@click.option("--metrics-port", default=9101, show_default=True, help="0 turns metrics off.")
+def worker(
+    model: str, store_url: str, plans: Path | None, size: str | None, max_batch: int | None,
+    threads: int | None, metrics_host: str, metrics_port: int,
+) -> None:  # fmt: skip
+    """Make pictures: claim jobs of one model from the store until told to stop."""
+    from workers.main import WorkerSettings, run
+
+    settings = WorkerSettings(
+        model=model,
+        store_url=store_url,
+        plans=plans,
+        size=_size(size) if size else None,
+        max_batch=max_batch,
+        threads=threads,
+        metrics_host=metrics_host,
+        metrics_port=metrics_port,
+    )
+    run(settings)
+
+
+@click.command(epilog=EXAMPLES + "blockcache evaluate --model emoji --repeats 15")
+@click.option("--model", default=None, help="Bundled name, diffusers folder or hub id.")
+@click.option("--shape", default=None, help="A UNet shape with random weights instead: sd15.")
+@click.option("--size", default=None, type=int, help="Side of the pictures in pixels.")
+@click.option("--steps", default=20, show_default=True)
+@click.option("--repeats", default=7, show_default=True, help="Pairs of runs a fraction.")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write JSON.")
+def evaluate(
+    model: str | None, shape: str | None, size: int | None, steps: int, repeats: int,
+    json_path: Path | None,
+) -> None:  # fmt: skip
+    """Measure how much faster cached runs are, beside what their unit costs promise."""
+    from workers.evaluating import run
+
+    if (model is None) == (shape is None):
+        raise click.UsageError("name either a --model or a --shape")
+    run(model, shape, size, steps, repeats, json_path)
+
+
+@click.command(epilog=EXAMPLES + "blockcache show --model emoji --budget-ms 600 --out plots/")
+@click.option("--model", default="emoji", show_default=True)
+@click.option("--plans", type=click.Path(path_type=Path), help="Folder of the plan book.")
+@click.option("--size", default=None, help="Picture size, e.g. 512x512; default: the model's own.")
+@click.option("--budget-ms", default=1000.0, show_default=True, help="Show the plan for it.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write PNG plots into this folder.")
+def show(
+    model: str, plans: Path | None, size: str | None, budget_ms: float, out: Path | None
+) -> None:
+    """Show a model's plan for a budget: schedule heat map, change curves, frontier."""
+    from workers.showing import run
+
+    run(model, plans, _size(size) if size else None, budget_ms, out)

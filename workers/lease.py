@@ -1,0 +1,74 @@
+"""Keep a lease alive while a batch runs, and learn who no longer waits for it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from app.contract.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from app.contract.ports import Claimed, WorkerQueue
+
+log = logging.getLogger(__name__)
+REPORT_S = 0.05
+
+
+class Lease:
+    """A batch under lease. The denoising thread sets `step` and reads `wanted`; neither waits.
+
+    A thread of its own reports to the store, so that a slow store never slows a step down. It stops
+    renewing when no step finished for `stall_s`: a wedged device must not keep its jobs for ever.
+    """
+
+    def __init__(self, queue: WorkerQueue, claims: Sequence[Claimed], stall_s: float) -> None:
+        self._queue = queue
+        self._claims = claims
+        self._stall_s = stall_s
+        self._moved_at = time.monotonic()
+        self._step = 0
+        self._over = threading.Event()
+        self.wanted = frozenset(claim.job.id for claim in claims)
+
+    @property
+    def step(self) -> int:
+        """Number of finished steps."""
+        return self._step
+
+    @step.setter
+    def step(self, step: int) -> None:
+        self._step = step
+        self._moved_at = time.monotonic()
+
+    def keep(self) -> None:
+        """Report and renew until `release`, or until the batch stalls."""
+        while not self._over.wait(REPORT_S):
+            if time.monotonic() - self._moved_at > self._stall_s:
+                log.error("no step finished for %.0f s: giving the lease up", self._stall_s)
+                return
+            try:
+                self.wanted = self._queue.report(self._claims, self._step)
+            except StoreUnavailable as error:
+                log.warning("cannot renew the lease: %s", error)
+
+    def release(self) -> None:
+        """Stop renewing."""
+        self._over.set()
+
+
+@contextmanager
+def leased(queue: WorkerQueue, claims: Sequence[Claimed], stall_s: float) -> Iterator[Lease]:
+    """Keep the lease on `claims` inside this context."""
+    lease = Lease(queue, claims, stall_s)
+    thread = threading.Thread(target=lease.keep, name="lease", daemon=True)
+    thread.start()
+    try:
+        yield lease
+    finally:
+        lease.release()
+        thread.join()

@@ -1,0 +1,180 @@
+"""The worker loop: claim, run, finish, until told to stop."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from app.contract.errors import StoreUnavailable
+from app.contract.jobs import Failure, Reason
+from schedules.cost import CostModel, drift_of
+from schedules.errors import ScheduleError
+from workers.batch import Desk, Ran, results, run_batch
+from workers.errors import Stopped
+from workers.lease import leased
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from app.contract.cards import WorkerCard
+    from app.contract.jobs import Result
+    from app.contract.ports import Claimed, WorkerQueue
+    from workers.telemetry import WorkerMetrics
+
+log = logging.getLogger(__name__)
+RATIOS_KEPT = 64
+
+
+@dataclass(frozen=True, slots=True)
+class LoopSettings:
+    """How patient a worker is, in seconds."""
+
+    claim_wait_s: float = 1.0
+    heartbeat_s: float = 1.0
+    drain_s: float = 30.0
+    stall_s: float = 60.0
+    store_retry_s: float = 0.5
+
+
+class WorkerLoop:
+    """One worker: claims batches of its model and makes them, one batch at a time."""
+
+    def __init__(
+        self,
+        queue: WorkerQueue,
+        desk: Desk,
+        card: WorkerCard,
+        metrics: WorkerMetrics,
+        settings: LoopSettings,
+        ratios: Sequence[float] = (),
+    ) -> None:
+        self._queue = queue
+        self._measured = desk.costs
+        self._desk = desk
+        self._card = card
+        self._metrics = metrics
+        self._settings = settings
+        self._ratios = deque(ratios, maxlen=RATIOS_KEPT)
+        self._stopping = threading.Event()
+        self._news = threading.Event()
+        self._busy_until_s = 0.0
+        self._stop_s = float("inf")
+
+    def stop(self) -> None:
+        """Claim nothing more; finish the running batch within `drain_s` or give it back."""
+        self._stop_s = time.monotonic() + self._settings.drain_s
+        self._stopping.set()
+        self._news.set()
+
+    def run(self) -> None:
+        """Serve until `stop`; the card is renewed by a thread of its own."""
+        beat = threading.Thread(target=self._heartbeat, name="heartbeat", daemon=True)
+        beat.start()
+        while not self._stopping.is_set():
+            self._serve_once()
+        beat.join()
+
+    def _serve_once(self) -> None:
+        try:
+            factors = batch_factors(self._desk.costs, self._card.max_batch)
+            wait_s = self._settings.claim_wait_s
+            claims = self._queue.claim(self._card.model, self._card.worker, factors, wait_s)
+            if claims:
+                self._run(claims)
+        except StoreUnavailable as error:
+            log.warning("waiting for the store: %s", error)
+            self._stopping.wait(self._settings.store_retry_s)
+
+    def _run(self, claims: Sequence[Claimed]) -> None:
+        claimed_s = time.monotonic()
+        self._announce(busy_ms=max(c.job.plan.predicted_ms for c in claims))
+        try:
+            with leased(self._queue, claims, self._settings.stall_s) as lease:
+                ran = run_batch(self._desk, claims, lease, claimed_s, self._stop_s)
+            self._finish(claims, ran, claimed_s)
+        except Stopped:
+            self._give_back(claims)
+        except ScheduleError as error:
+            self._fail(claims, f"the plan cannot be run: {error}", retry=False)
+        except StoreUnavailable:
+            raise
+        except Exception as error:
+            log.exception("a batch of %d failed", len(claims))
+            self._fail(claims, f"the worker failed: {type(error).__name__}", retry=True)
+        finally:
+            self._announce(busy_ms=0.0)
+
+    def _finish(self, claims: Sequence[Claimed], ran: Ran, claimed_s: float) -> None:
+        def since_claim_ms() -> float:
+            return (time.monotonic() - claimed_s) * 1e3
+
+        for claim, result, images in results(self._desk, claims, ran, since_claim_ms):
+            if not self._persist(claim, result, images):
+                self._metrics.lease_lost()
+        self._metrics.ran(ran)
+        self._learn(ran)
+
+    def _persist(self, claim: Claimed, result: Result, images: Sequence[bytes]) -> bool:
+        """Store a finished result, through short outages of the store too."""
+        until_s = time.monotonic() + self._settings.stall_s
+        while True:
+            try:
+                return self._queue.finish(claim, result, images)
+            except StoreUnavailable:
+                if time.monotonic() > until_s:
+                    raise
+                time.sleep(self._settings.store_retry_s)
+
+    def _give_back(self, claims: Sequence[Claimed]) -> None:
+        """Return what was stopped; a cancelled job ends there."""
+        for claim in claims:
+            self._queue.give_back(claim)
+
+    def _fail(self, claims: Sequence[Claimed], detail: str, *, retry: bool) -> None:
+        for claim in claims:
+            failure = Failure(claim.job.id, Reason.ERROR, detail)
+            self._queue.fail(claim, failure, retry=retry)
+            if retry:
+                self._metrics.retried()
+
+    def _learn(self, ran: Ran) -> None:
+        """Correct the predictions by what the run really took."""
+        if ran.error_ratio is None:
+            return
+        self._ratios.append(ran.error_ratio * self._desk.costs.drift.median)
+        costs = self._measured.drifted(drift_of(self._ratios))
+        self._desk = replace(self._desk, costs=costs)
+
+    def _announce(self, busy_ms: float) -> None:
+        self._busy_until_s = time.monotonic() + busy_ms / 1e3 if busy_ms else 0.0
+        self._news.set()
+
+    def _heartbeat(self) -> None:
+        """Publish the card every heartbeat and whenever there is news; withdraw it at the end."""
+        while not self._stopping.is_set():
+            self._attempt(self._publish)
+            self._news.wait(self._settings.heartbeat_s)
+            self._news.clear()
+        self._attempt(lambda: self._queue.retire(self._card.worker))
+
+    def _publish(self) -> None:
+        left_s = max(self._busy_until_s - time.monotonic(), 0.0)
+        busy_until = self._queue.now_unix_ms() + round(left_s * 1e3) if left_s else 0
+        card = self._card.copy(costs=self._desk.costs, busy_until_unix_ms=busy_until, ready=True)
+        self._queue.publish(card, self._desk.book)
+
+    def _attempt(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except StoreUnavailable as error:
+            log.warning("cannot publish the worker card: %s", error)
+
+
+def batch_factors(costs: CostModel, max_batch: int) -> tuple[float, ...]:
+    """Return the time of a batch of 1, 2, … images ÷ that of one, for an uncached step."""
+    one = costs.at(1).full_step_ms
+    return tuple(costs.at(batch).full_step_ms / one for batch in range(1, max_batch + 1))

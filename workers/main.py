@@ -1,0 +1,134 @@
+"""The composition root of a worker process: model, plan book, costs, queue, metrics, loop."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import signal
+import socket
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+
+from app.contract.cards import WorkerCard
+from app.contract.settings import QueueSettings
+from app.contract.worker_queue import RedisWorkerQueue
+from schedules.planner import price
+from workers.batch import Desk
+from workers.calibration_files import FOLDER, load_book
+from workers.costing import measure_costs
+from workers.errors import CalibrationError, ModelError
+from workers.loop import LoopSettings, WorkerLoop
+from workers.pipeline import load
+from workers.rendering import render
+from workers.sampler import Frame, Prompt
+from workers.telemetry import WorkerMetrics, serve
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from schedules.book import PlanBook
+    from workers.pipeline import Model
+
+log = logging.getLogger(__name__)
+MAX_BATCH = {"cpu": 4, "cuda": 8}
+SECONDS_A_BATCH = 0.6
+WARM_UP_PLANS = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerSettings:
+    """What a worker is told. `max_batch` None means what suits the device; port 0: no metrics."""
+
+    model: str
+    store_url: str
+    plans: Path | None = None
+    size: tuple[int, int] | None = None
+    max_batch: int | None = None
+    threads: int | None = None
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = 0
+    queue: QueueSettings = field(default_factory=QueueSettings)
+    loop: LoopSettings = field(default_factory=LoopSettings)
+
+
+def run(settings: WorkerSettings) -> None:
+    """Load, measure, warm up, then serve until SIGTERM or SIGINT.
+
+    Raises ModelError or CalibrationError in one sentence when the worker cannot start.
+    """
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    model = load(settings.model)
+    metrics = WorkerMetrics(model.name)
+    if settings.metrics_port:
+        _serve_metrics(metrics, settings)
+    desk, card = prepare(model, settings)
+    ratios = warm_up(desk)
+    queue = RedisWorkerQueue.connect(settings.store_url, settings.queue)
+    loop = WorkerLoop(queue, desk, card, metrics, settings.loop, ratios)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: loop.stop())
+    log.info("ready: %s on %s", card.model, card.device)
+    loop.run()
+    queue.close()
+
+
+def _serve_metrics(metrics: WorkerMetrics, settings: WorkerSettings) -> None:
+    try:
+        serve(metrics, settings.metrics_host, settings.metrics_port)
+    except OSError as error:
+        raise ModelError(
+            f"metrics port {settings.metrics_port} is taken; choose another with --metrics-port"
+        ) from error
+
+
+def prepare(model: Model, settings: WorkerSettings) -> tuple[Desk, WorkerCard]:
+    """Read the plan book and measure what its plans cost here."""
+    width, height = settings.size or (model.native_size, model.native_size)
+    book = checked_book(model, settings.plans or model.folder / FOLDER, width, height)
+    max_batch = settings.max_batch or MAX_BATCH[model.device.type]
+    guidance_scale = float(book.made.get("guidance_scale", 7.5))
+    batches = [2**k for k in range(max_batch.bit_length())]
+    costs = measure_costs(model, width, height, guidance_scale, batches, SECONDS_A_BATCH)
+    worker = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+    card = WorkerCard(
+        worker=worker,
+        model=model.name,
+        revision=model.revision,
+        width=width,
+        height=height,
+        device=str(model.device),
+        dtype=str(model.dtype).removeprefix("torch."),
+        book=book.digest,
+        costs=costs,
+        max_batch=max_batch,
+    )
+    return Desk(worker, model, book, costs), card
+
+
+def checked_book(model: Model, folder: Path, width: int, height: int) -> PlanBook:
+    """Return the plan book of this model; raises CalibrationError when it is another's."""
+    book = load_book(folder, width, height)
+    if (book.revision, book.graph) != (model.revision, model.units.graph):
+        raise CalibrationError(
+            f"the plan book in {folder} was made for other weights than {model.name} "
+            f"{model.revision}: run blockcache calibrate again"
+        )
+    return book
+
+
+def warm_up(desk: Desk) -> list[float]:
+    """Make pictures by plans from cheap to dear; return actual ÷ predicted time of each."""
+    frontier = desk.book.frontier(desk.costs)
+    chosen = frontier[:: max(len(frontier) // WARM_UP_PLANS, 1)]
+    ratios = []
+    for plan in chosen:
+        guidance_scale = float(desk.book.made.get("guidance_scale", 7.5))
+        size = desk.book.width, desk.book.height
+        frame = Frame(*size, guidance_scale, plan.solver, plan.schedule)
+        made = render(desk.model, [Prompt("a red apple", None, 0)], frame)
+        ratios.append(made.total_ms / price(plan, desk.costs).predicted_ms)
+    return ratios

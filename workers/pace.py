@@ -1,0 +1,49 @@
+"""Whether a running batch still meets its deadline, asked after every step."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from workers.cached_unet import CacheRun
+    from workers.lease import Lease
+
+# A run that is this much behind is hurried; less is noise that later steps make up for.
+TOLERANCE = 1.01
+
+
+class Pace:
+    """The per-step callback of a batch: progress, cancellation, and hurry when time runs out.
+
+    `remaining_ms[s]` is what the run still takes after step s, to the encoded picture. When that
+    no longer fits before the deadline, the next step reuses all it can: a slightly poorer picture
+    in time instead of a better one too late.
+    """
+
+    def __init__(
+        self, lease: Lease, remaining_ms: Sequence[float], deadline_s: float, stop_s: float
+    ) -> None:
+        self._lease = lease
+        self._remaining_ms = remaining_ms
+        self._deadline_s = deadline_s
+        self._stop_s = stop_s
+        self.hurried_steps = 0
+
+    def __call__(self, step: int, run: CacheRun, _latents: Tensor) -> bool:
+        """Return whether anybody still waits for the batch."""
+        self._lease.step = step + 1
+        now_s = time.monotonic()
+        if self.is_late(step, now_s):
+            run.hurry()
+        self.hurried_steps = run.hurried_steps
+        return bool(self._lease.wanted) and now_s < self._stop_s
+
+    def is_late(self, step: int, now_s: float) -> bool:
+        """Return whether the steps after `step` no longer fit before the deadline."""
+        left_ms = (self._deadline_s - now_s) * 1e3
+        return self._remaining_ms[step] > max(left_ms, 0.0) * TOLERANCE

@@ -1,0 +1,62 @@
+"""From prompts to PNG under one plan, with the time every stage took."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import torch
+
+from workers.images import to_pixels, to_png
+from workers.sampler import always, decode, denoise, encode, initial_latents
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from schedules.schedule import Counts
+    from workers.pipeline import Model
+    from workers.sampler import Frame, OnStep, Prompt
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """Finished pictures as PNG, in the order of their prompts, and what really happened."""
+
+    images: tuple[bytes, ...]
+    counts: Counts
+    encode_ms: float
+    denoise_ms: float
+    decode_ms: float
+    png_ms: float
+
+    @property
+    def total_ms(self) -> float:
+        """The time of all stages."""
+        return self.encode_ms + self.denoise_ms + self.decode_ms + self.png_ms
+
+
+@torch.inference_mode()
+def render(
+    model: Model, prompts: Sequence[Prompt], frame: Frame, on_step: OnStep = always
+) -> Rendered:
+    """Make one picture a prompt as a single batch; raises Stopped when `on_step` says so."""
+    marks = [time.perf_counter()]
+    conditioning = encode(model, prompts, frame)
+    start = initial_latents(model, prompts, frame)
+    _mark(model, marks)
+    latents, counts = denoise(model, conditioning, start, frame, on_step)
+    _mark(model, marks)
+    pixels = to_pixels(decode(model, latents))
+    _mark(model, marks)
+    images = tuple(to_png(picture) for picture in pixels)
+    marks.append(time.perf_counter())
+    stages = [(b - a) * 1e3 for a, b in pairwise(marks)]
+    return Rendered(images, counts, *stages)
+
+
+def _mark(model: Model, marks: list[float]) -> None:
+    if model.device.type == "cuda":
+        torch.cuda.synchronize(model.device)
+    marks.append(time.perf_counter())

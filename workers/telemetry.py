@@ -1,0 +1,82 @@
+"""What a worker counts, and where Prometheus reads it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+
+if TYPE_CHECKING:
+    from wsgiref.simple_server import WSGIServer
+
+    from workers.batch import Ran
+
+STEPS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+BATCHES = (1, 2, 4, 8, 16, 32)
+
+
+class WorkerMetrics:
+    """The worker's metrics on a registry of their own."""
+
+    def __init__(self, model: str) -> None:
+        self.registry = CollectorRegistry()
+        self._model = model
+        r = self.registry
+        self._images = Counter(
+            "blockcache_images", "Pictures made", ["model", "solver"], registry=r
+        )
+        self._blocks = Counter(
+            "blockcache_block_executions",
+            "UNet units computed, reused from the cache, or skipped as dead work",
+            ["model", "result"],
+            registry=r,
+        )
+        self._batch = Histogram(
+            "blockcache_batch_size", "Pictures made at once", buckets=BATCHES, registry=r
+        )
+        self._denoise = Histogram(
+            "blockcache_denoise_seconds", "Time in the denoising loop", buckets=STEPS_S, registry=r
+        )
+        self._hurried = Counter(
+            "blockcache_hurried_steps", "Steps cut short to keep a deadline", registry=r
+        )
+        self._lost = Counter(
+            "blockcache_leases_lost", "Results refused because the lease was lost", registry=r
+        )
+        self._retries = Counter(
+            "blockcache_retries", "Jobs returned to the queue after an error", registry=r
+        )
+        self._memory = Gauge(
+            "blockcache_gpu_memory_bytes", "GPU memory in use; 0 without a GPU", registry=r
+        )
+        self._memory.set_function(gpu_memory_bytes)
+
+    def ran(self, ran: Ran) -> None:
+        """Count a finished batch."""
+        counts = ran.rendered.counts
+        self._images.labels(self._model, ran.plan.solver).inc(ran.batch_size)
+        for result in ("computed", "reused", "skipped"):
+            self._blocks.labels(self._model, result).inc(getattr(counts, result))
+        self._batch.observe(ran.batch_size)
+        self._denoise.observe(ran.rendered.denoise_ms / 1e3)
+        self._hurried.inc(ran.plan.hurried_steps)
+
+    def lease_lost(self) -> None:
+        """Count a result that came too late to be accepted."""
+        self._lost.inc()
+
+    def retried(self) -> None:
+        """Count a job that goes back to the queue after an error."""
+        self._retries.inc()
+
+
+def gpu_memory_bytes() -> float:
+    """Return the GPU memory this process holds."""
+    return float(torch.cuda.memory_allocated()) if torch.cuda.is_available() else 0.0
+
+
+def serve(metrics: WorkerMetrics, host: str, port: int) -> WSGIServer:
+    """Serve the metrics over HTTP in a thread; raises OSError when the port is taken."""
+    server, _thread = start_http_server(port, host, metrics.registry)
+    return server
