@@ -155,7 +155,7 @@ class Overhead:
         self._seen = deque([start_ms] * OVERHEAD_SAMPLES, maxlen=OVERHEAD_SAMPLES)
 
     def observe(self, overhead_ms: float) -> None:
-        """Take in one request's elapsed time beyond its job's total."""
+        """Take in the time one request took beyond waiting in the queue and making pictures."""
         self._seen.append(max(0.0, overhead_ms))
 
     def relax(self) -> None:

@@ -147,6 +147,7 @@ def _ran(plan: RanPlan) -> schemas.RanPlanBody:
         predicted_ms=_rounded(plan.predicted_ms),
         quality=schemas.QualityBody(metric=plan.metric, value=plan.quality),
         replanned=plan.replanned,
+        hurried_steps=plan.hurried_steps,
     )
 
 

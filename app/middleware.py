@@ -23,6 +23,7 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 UNMATCHED = "unmatched"
 GONE = 499  # the caller left before there was an answer
 LOG = logging.getLogger("blockcache.requests")
+PROBES = frozenset({"/healthz", "/readyz", "/metrics"})  # asked too often to be worth a line each
 
 
 class Envelope:
@@ -50,7 +51,8 @@ class Envelope:
     def _record(self, exchange: _Exchange) -> None:
         fields = exchange.fields()
         self._telemetry.request(fields["route"], fields["status"], fields["duration_s"])
-        LOG.info("request", extra={"fields": fields})
+        level = logging.DEBUG if fields["route"] in PROBES else logging.INFO
+        LOG.log(level, "request", extra={"fields": fields})
 
 
 class _Exchange:

@@ -82,6 +82,7 @@ class RanPlanBody(Message):
     predicted_ms: float
     quality: QualityBody
     replanned: bool
+    hurried_steps: int
 
 
 class ImageBody(Message):

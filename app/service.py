@@ -103,7 +103,8 @@ class Service:
         result = self._result(accepted, await self._outcome(accepted, gone))
         images = await self._images(result) if with_images else ()
         elapsed_ms = (self.clock() - accepted.started_s) * 1000
-        self.overhead.observe(elapsed_ms - result.timing.total_ms)
+        timing = result.timing
+        self.overhead.observe(elapsed_ms - timing.queue_ms - timing.making_ms)
         self.telemetry.finished(accepted.job.model, result, elapsed_ms, accepted.budget_ms)
         return Made(accepted, result, images, elapsed_ms)
 
@@ -213,6 +214,7 @@ class Service:
     def _job(self, request: PictureRequest, decision: Decision) -> Job:
         seed = self.random_seed() if request.seed is None else request.seed
         book = decision.offer.book
+        usual = book.made.get("guidance_scale", self.settings.guidance_scale)
         guidance = request.guidance_scale
         return Job(
             id=uuid.uuid4().hex,
@@ -223,7 +225,7 @@ class Service:
             seeds=tuple(range(seed, seed + request.num_images)),
             width=book.width,
             height=book.height,
-            guidance_scale=self.settings.guidance_scale if guidance is None else guidance,
+            guidance_scale=float(usual if guidance is None else guidance),
             plan=PlanOrder.of(decision.admit.choice.picked),
         )
 

@@ -152,7 +152,7 @@ class PlanBook:
             plans = tuple(_plan(entry, graph, data["metric"]) for entry in data["plans"])
             named = {key: data[key] for key in ("model", "revision", "width", "height", "metric")}
             return cls(**named, graph=graph, plans=plans, made=data.get("made", {}))
-        except (KeyError, TypeError, ScheduleError) as error:
+        except (KeyError, TypeError, AttributeError, ScheduleError) as error:
             raise InvalidBook(f"the plan book cannot be read: {error}") from error
 
 

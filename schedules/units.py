@@ -116,5 +116,7 @@ class UnitGraph:
                 feeds=tuple(tuple(feeds) for feeds in data["feeds"]),
                 sinks=tuple(data["sinks"]),
             )
-        except (KeyError, TypeError) as error:
+        except InvalidGraph:
+            raise
+        except (KeyError, TypeError, ValueError) as error:
             raise InvalidGraph(f"a unit graph needs units, feeds and sinks: {error!r}") from error

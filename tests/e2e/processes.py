@@ -1,0 +1,91 @@
+"""A store, a gateway and any number of workers as the processes a user would start."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import httpx
+
+from app.client import Client
+from app.store import EmbeddedStore
+from tests.integration.gateways import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+START_S = 90.0
+CLI = (sys.executable, "-m", "app.cli")
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Where everything listens, and how to start another worker."""
+
+    url: str
+    store_url: str
+    worker_metrics_url: str
+    worker: subprocess.Popen[bytes]
+    folder: Path
+
+    @contextmanager
+    def another_worker(self) -> Iterator[subprocess.Popen[bytes]]:
+        """Start one more worker."""
+        with process(worker_command(self.store_url, free_port()), self.folder / "w2.log") as child:
+            yield child
+
+    def http(self) -> httpx.Client:
+        """Return a plain HTTP client on the gateway."""
+        return httpx.Client(base_url=self.url, timeout=120)
+
+
+@contextmanager
+def service(folder: Path) -> Iterator[Service]:
+    """Start store, gateway and one worker; wait until a picture can be made."""
+    with ExitStack() as stack:
+        store = stack.enter_context(EmbeddedStore())
+        port, metrics_port = free_port(), free_port()
+        gateway = ["gateway", "--store-url", store.url, "--port", str(port)]
+        stack.enter_context(process(gateway, folder / "gateway.log"))
+        command = worker_command(store.url, metrics_port)
+        worker = stack.enter_context(process(command, folder / "worker.log"))
+        url = f"http://127.0.0.1:{port}"
+        wait_ready(url)
+        metrics_url = f"http://127.0.0.1:{metrics_port}/metrics"
+        yield Service(url, store.url, metrics_url, worker, folder)
+
+
+def worker_command(store_url: str, metrics_port: int) -> list[str]:
+    """Return the arguments of a worker that measures little, to start soon."""
+    options = ["--max-batch", "2", "--metrics-port", str(metrics_port)]
+    return ["worker", "--model", "emoji", "--store-url", store_url, *options]
+
+
+@contextmanager
+def process(arguments: Sequence[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a sub-command with its output in `log`; ends it at the end."""
+    with log.open("wb") as out:
+        child = subprocess.Popen([*CLI, *arguments], stdout=out, stderr=out)
+    try:
+        yield child
+    finally:
+        child.terminate()
+        child.wait(timeout=60)
+
+
+def wait_ready(url: str) -> None:
+    """Wait until the service says it is ready."""
+    with Client(url) as client:
+        wait_until(client.is_ready, START_S)
+
+
+def free_port() -> int:
+    """Return a port nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+    return port

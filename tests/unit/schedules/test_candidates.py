@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schedules.book import Plan, PlanBook, Quality
+from schedules.candidates import candidates, undominated
+from schedules.change import ChangeProfile
+from schedules.rules import all_compute
+from tests.builders import METRIC, a_graph, a_unet_graph, costs
+from tests.strategies import books, cost_models
+
+
+def a_profile(steps: int = 6, change: float = 0.25) -> ChangeProfile:
+    changes = ((change,) * (steps - 1),) * len(a_unet_graph())
+    return ChangeProfile(changes, changes, samples=1)
+
+
+def a_plan(quality: float, steps: int) -> Plan:
+    graph = a_graph()
+    name = f"{quality:g}"
+    return Plan.of("ddim", name, all_compute(steps, graph), graph, Quality(METRIC, quality))
+
+
+def test_every_table_is_tried_once() -> None:
+    found = candidates(a_profile(), a_unet_graph())
+
+    assert len({candidate.schedule for candidate in found}) == len(found)
+
+
+def test_every_kind_of_rule_is_tried() -> None:
+    found = candidates(a_profile(change=0.04), a_unet_graph(), deltas=(0.1,))
+
+    kinds = {candidate.rule.split("-")[0] for candidate in found}
+    assert kinds == {"uncached", "accumulate", "uniform", "deepcache"}
+
+
+def test_the_plain_name_wins_where_rules_agree() -> None:
+    found = candidates(a_profile(change=5.0), a_unet_graph(), deltas=(0.1,))
+
+    assert found[0].rule == "uncached"
+    assert not any(candidate.rule.startswith("accumulate") for candidate in found)
+
+
+def test_a_slower_and_poorer_plan_is_dropped() -> None:
+    good, poor = a_plan(0.9, 4), a_plan(0.8, 8)
+
+    assert undominated([poor, good], costs()) == (good,)
+
+
+def test_plans_that_trade_time_for_quality_are_all_kept() -> None:
+    fast, slow = a_plan(0.8, 4), a_plan(0.9, 8)
+
+    assert undominated([slow, fast], costs()) == (fast, slow)
+
+
+@pytest.mark.parametrize(("slack", "kept"), [(0.0, 1), (0.05, 2)])
+def test_quality_slack_keeps_what_is_nearly_as_good(slack: float, kept: int) -> None:
+    plans = [a_plan(0.90, 4), a_plan(0.88, 5)]
+
+    assert len(undominated(plans, costs(), quality_slack=slack)) == kept
+
+
+@pytest.mark.parametrize(("slack", "kept"), [(0.0, 1), (0.3, 2)])
+def test_time_slack_keeps_what_is_nearly_as_fast(slack: float, kept: int) -> None:
+    plans = [a_plan(0.9, 4), a_plan(0.8, 5)]
+
+    assert len(undominated(plans, costs(), time_slack=slack)) == kept
+
+
+@given(st.data())
+def test_without_slack_what_is_kept_is_the_frontier_in_time_and_quality(
+    data: st.DataObject,
+) -> None:
+    book: PlanBook = data.draw(books())
+    model = data.draw(cost_models(len(book.graph)))
+    kept = undominated(book.plans, model)
+
+    points = {(p.quality.value, model.total_ms(p.steps, p.unit_runs)) for p in kept}
+    best = book.frontier(model)
+    assert points == {(p.quality.value, model.total_ms(p.steps, p.unit_runs)) for p in best}

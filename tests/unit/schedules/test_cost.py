@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schedules.book import Plan, Quality
+from schedules.cost import CostModel, Drift, StageCosts, drift_of
+from schedules.errors import InvalidCosts
+from schedules.schedule import Schedule
+from schedules.units import UnitGraph
+from tests.strategies import cost_models, graphs, tables
+
+ONE = StageCosts(
+    encode_ms=1.0, start_ms=2.0, fixed_ms=3.0, unit_ms=(10.0, 20.0), decode_ms=4.0, png_ms=5.0
+)
+FOUR = StageCosts(
+    encode_ms=4.0, start_ms=2.0, fixed_ms=6.0, unit_ms=(40.0, 50.0), decode_ms=16.0, png_ms=20.0
+)
+EXACT = Drift(1.0, 1.0)
+
+
+def test_denoising_costs_start_fixed_steps_and_the_units_that_compute() -> None:
+    assert ONE.denoise_ms(steps=4, unit_runs=(4, 1)) == 2 + 4 * 3 + 4 * 10 + 1 * 20
+
+
+def test_a_full_step_is_the_fixed_part_and_all_units() -> None:
+    assert ONE.full_step_ms == 33
+
+
+def test_the_compute_fraction_is_weighted_by_unit_time() -> None:
+    assert ONE.compute_fraction(steps=2, unit_runs=(2, 1)) == pytest.approx(40 / 60)
+
+
+def test_the_whole_picture_costs_all_stages() -> None:
+    model = CostModel(((1, ONE),), EXACT)
+
+    assert model.total_ms(1, (1, 1)) == 1 + (2 + 33) + 4 + 5
+
+
+def test_costs_of_other_units_are_refused() -> None:
+    with pytest.raises(InvalidCosts, match="2 units measured, 3 asked for"):
+        ONE.denoise_ms(1, (1, 1, 1))
+
+
+def test_a_negative_time_is_refused() -> None:
+    with pytest.raises(InvalidCosts, match="negative"):
+        replace(ONE, unit_ms=(1.0, -1.0))
+
+
+@pytest.mark.parametrize(("batch", "unit_ms"), [(1, 10), (2, 20), (3, 30), (4, 40), (8, 80)])
+def test_batches_between_and_beyond_measured_ones_lie_on_a_line(batch: int, unit_ms: float) -> None:
+    assert CostModel(((1, ONE), (4, FOUR))).at(batch).unit_ms[0] == pytest.approx(unit_ms)
+
+
+def test_the_nearest_two_measured_batches_decide() -> None:
+    eight = replace(FOUR, fixed_ms=100.0)
+    model = CostModel(((1, ONE), (4, FOUR), (8, eight)))
+
+    assert model.at(2).fixed_ms == pytest.approx(4.0)
+    assert model.at(6).fixed_ms == pytest.approx(53.0)
+
+
+def test_a_smaller_batch_than_any_measured_never_costs_less_than_nothing() -> None:
+    steep = CostModel(((2, ONE), (3, replace(FOUR, encode_ms=100.0))))
+
+    assert steep.at(1).encode_ms == 0.0
+
+
+def test_a_single_measured_batch_is_scaled() -> None:
+    assert CostModel(((2, FOUR),)).at(4).unit_ms == (80.0, 100.0)
+    assert CostModel(((2, FOUR),)).at(1).decode_ms == 8.0
+
+
+def test_drift_stretches_the_prediction() -> None:
+    model = CostModel(((1, ONE),), EXACT)
+    drifted = model.drifted(Drift(1.5, 2.0))
+
+    assert drifted.total_ms(2, (2, 2)) == pytest.approx(1.5 * model.total_ms(2, (2, 2)))
+    assert drifted.p95_ms(2, (2, 2)) == pytest.approx(2.0 * model.total_ms(2, (2, 2)))
+
+
+@pytest.mark.parametrize(("median", "p95"), [(0.0, 1.0), (-1.0, 1.0), (1.2, 1.1)])
+def test_a_drift_that_cannot_be_is_refused(median: float, p95: float) -> None:
+    with pytest.raises(InvalidCosts):
+        Drift(median, p95)
+
+
+def test_drift_is_the_middle_and_the_high_end_of_recent_ratios() -> None:
+    ratios = [1.0] * 50 + [1.1] * 44 + [2.0] * 6
+
+    assert drift_of(ratios) == Drift(median=1.1, p95=2.0)
+    assert drift_of([1.0] * 60 + [1.1] * 37 + [9.0] * 3) == Drift(median=1.0, p95=1.1)
+
+
+def test_equal_ratios_leave_some_room_above_the_median() -> None:
+    assert drift_of([2.0] * 8, floor=1.1).p95 == pytest.approx(2.2)
+
+
+def test_without_ratios_the_drift_is_the_default() -> None:
+    assert drift_of([]) == Drift()
+
+
+@pytest.mark.parametrize("sizes", [(), (0,), (2, 1), (1, 1)])
+def test_batch_sizes_must_rise_from_1(sizes: tuple[int, ...]) -> None:
+    with pytest.raises(InvalidCosts, match="batch sizes"):
+        CostModel(tuple((size, ONE) for size in sizes))
+
+
+def test_costs_survive_json_in_rising_order() -> None:
+    model = CostModel(((2, ONE), (10, FOUR)), Drift(1.1, 1.3))
+
+    assert CostModel.from_dict(json.loads(json.dumps(model.to_dict()))) == model
+
+
+@pytest.mark.parametrize(
+    "data", [{}, {"by_batch": {}}, {"by_batch": {"1": {}}, "drift": {}}, {"by_batch": 3}]
+)
+def test_data_that_is_no_cost_model_is_refused(data: dict[str, object]) -> None:
+    with pytest.raises(InvalidCosts):
+        CostModel.from_dict(data)
+
+
+@given(
+    graphs().flatmap(lambda g: st.tuples(st.just(g), tables(len(g)), cost_models(len(g)))),
+    st.data(),
+)
+def test_computing_more_is_never_predicted_to_cost_less(
+    case: tuple[UnitGraph, Schedule, CostModel], data: st.DataObject
+) -> None:
+    graph, lean, costs = case
+    added = [[data.draw(st.booleans()) for _ in row] for row in lean.computes]
+    rows = zip(lean.computes, added, strict=True)
+    more = Schedule.of([a or b for a, b in zip(*row, strict=True)] for row in rows)
+    cheap, dear = (
+        Plan.of("ddim", "any", table, graph, Quality("psnr", 1.0)) for table in (lean, more)
+    )
+
+    cheap_ms = costs.total_ms(cheap.steps, cheap.unit_runs)
+    assert cheap_ms <= costs.total_ms(dear.steps, dear.unit_runs) * (1 + 1e-9)
