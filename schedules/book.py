@@ -143,10 +143,9 @@ class PlanBook:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Read what `to_dict` wrote; raises InvalidBook saying what is wrong."""
-        if data.get("format") != FORMAT:
-            raise InvalidBook(
-                f"plan book format {data.get('format')!r}; this version reads {FORMAT}"
-            )
+        version = data.get("format") if isinstance(data, dict) else None
+        if version != FORMAT:
+            raise InvalidBook(f"plan book format {version!r}; this version reads {FORMAT}")
         try:
             graph = UnitGraph.from_dict(data["graph"])
             plans = tuple(_plan(entry, graph, data["metric"]) for entry in data["plans"])

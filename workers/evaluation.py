@@ -13,6 +13,7 @@ from schedules.rules import all_compute, spread
 from workers.costing import denoise_costs
 from workers.families import Conditioning
 from workers.sampler import Frame, Prompt, denoise, initial_latents
+from workers.units import example_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -79,9 +80,10 @@ class _Denoising:
 
     def __init__(self, model: Model, size: int) -> None:
         self._model, self._size = model, size
-        width = model.pipe.unet.config.cross_attention_dim
-        text = torch.randn(2, 77, width, device=model.device, dtype=model.dtype)
-        self._conditioning = Conditioning(text, None)
+        inputs = example_inputs(model.pipe.unet)
+        width, added = inputs["encoder_hidden_states"].shape[-1], inputs.get("added_cond_kwargs")
+        text = torch.randn(1, 77, width, device=model.device, dtype=model.dtype)
+        self._conditioning = Conditioning(text, added).repeated(2)
         frame = self._frame(all_compute(1, model.units.graph))
         self._latents = initial_latents(model, [Prompt("", None, 0)], frame)
 

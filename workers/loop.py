@@ -91,7 +91,7 @@ class WorkerLoop:
 
     def _run(self, claims: Sequence[Claimed]) -> None:
         claimed_s = time.monotonic()
-        self._announce(busy_ms=max(c.job.plan.predicted_ms for c in claims))
+        self._announce(busy_ms=expected_ms(claims, self._desk.costs))
         try:
             with leased(self._queue, claims, self._settings.stall_s) as lease:
                 ran = run_batch(self._desk, claims, lease, claimed_s, self._stop_s)
@@ -178,3 +178,11 @@ def batch_factors(costs: CostModel, max_batch: int) -> tuple[float, ...]:
     """Return the time of a batch of 1, 2, … images ÷ that of one, for an uncached step."""
     one = costs.at(1).full_step_ms
     return tuple(costs.at(batch).full_step_ms / one for batch in range(1, max_batch + 1))
+
+
+def expected_ms(claims: Sequence[Claimed], costs: CostModel) -> float:
+    """Return how long a batch will take: what its first job was promised, stretched to all."""
+    job = claims[0].job
+    images = sum(claim.job.images for claim in claims)
+    stretch = costs.at(images).full_step_ms / costs.at(job.images).full_step_ms
+    return job.plan.predicted_ms * stretch

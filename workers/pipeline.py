@@ -81,7 +81,7 @@ def load(
         pipe = DiffusionPipeline.from_pretrained(
             folder, use_safetensors=True, dtype=dtype or default_dtype(device)
         )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, AttributeError) as error:
         raise ModelError(f"{source!r} is not a model this worker can load: {error}") from error
     pipe.set_progress_bar_config(disable=True)
     family = family_of(pipe)

@@ -1,0 +1,76 @@
+"""The shape of the house: small files, light imports, documents that keep up."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.routes import router
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("app", "workers", "schedules")
+MODULES = sorted(path for name in PACKAGES for path in (ROOT / name).rglob("*.py"))
+TOP = {
+    ".ci", ".gitignore", "CHANGELOG.md", "LICENSE", "Makefile", "README.md", "app",
+    "constraints.txt", "deploy", "docs", "pyproject.toml", "schedules", "tests", "workers",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_fits_in_one_sitting(module: Path) -> None:
+    assert len(module.read_text().splitlines()) <= 300
+
+
+def loaded_by(module: str) -> set[str]:
+    code = f"import {module}, sys; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [
+        ("schedules.planner", {"torch", "redis", "fastapi", "pydantic"}),
+        ("app.contract.worker_queue", {"torch", "fastapi", "pydantic"}),
+        ("app.main", {"torch", "diffusers", "transformers"}),
+        ("app.commands", {"torch", "fastapi", "redis"}),
+        ("workers.commands", {"torch", "diffusers", "fastapi"}),
+        ("workers.main", {"fastapi", "starlette", "uvicorn"}),
+    ],
+)
+def test_importing_stays_light(module: str, heavy: set[str]) -> None:
+    assert heavy.isdisjoint(loaded_by(module))
+
+
+def test_nothing_unknown_lies_at_the_top() -> None:
+    git = shutil.which("git")
+    assert git, "the checkout was made with git"
+    tracked = subprocess.run(
+        [git, "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+
+    assert {path.split("/")[0] for path in tracked.stdout.splitlines()} <= TOP
+
+
+def test_prometheus_accepts_its_configuration() -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not installed")
+    check = [promtool, "check", "config", str(ROOT / "deploy" / "prometheus.yml")]
+    done = subprocess.run(check, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("path", sorted({route.path for route in router.routes}))  # type: ignore[attr-defined]
+def test_every_endpoint_is_documented(path: str) -> None:
+    plain = re.sub(r"\{job_id\}", "{id}", re.sub(r"\{index:int\}", "{n}", path))
+
+    assert plain in (ROOT / "docs" / "http.md").read_text()

@@ -1,0 +1,41 @@
+"""Real models for tests: the bundled one and tiny random ones of every family, loaded once."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.tiny_models import load_tiny
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from workers.pipeline import Model
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Model]:
+    """Return what loads a model by name: emoji, sd1, sd2 or sdxl."""
+    parent: Path = tmp_path_factory.mktemp("models")
+    return cache(lambda name: load_tiny(name, parent))
+
+
+@pytest.fixture(params=["emoji", "sd1", "sd2", "sdxl"])
+def model(request: pytest.FixtureRequest, models: Callable[[str], Model]) -> Model:
+    """Return each model in turn."""
+    return models(request.param)
+
+
+@pytest.fixture
+def tiny(models: Callable[[str], Model]) -> Model:
+    """Return one tiny model, where the family does not matter."""
+    return models("sd1")
+
+
+@pytest.fixture
+def emoji(models: Callable[[str], Model]) -> Model:
+    """Return the bundled model."""
+    return models("emoji")

@@ -1,0 +1,302 @@
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+
+from schedules.errors import InvalidSchedule
+from schedules.rules import EVERY_LAYER, accumulate, all_compute, deepcache, uniform
+from schedules.schedule import Counts, Schedule, Work
+from tests.rendering import a_frame, by_diffusers, is_untouched, latents_of, pixels_of, some_prompts
+from workers.cached_unet import CacheRun, cached
+from workers.errors import Stopped
+from workers.profiling import ChangeMeter
+from workers.sampler import Prompt
+from workers.units import example_inputs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    from workers.pipeline import Model
+
+RULES: dict[str, Callable[[Model], Schedule]] = {
+    "uniform": lambda model: uniform(4, model.units.graph, 2),
+    "uniform-all": lambda model: uniform(4, model.units.graph, 3, EVERY_LAYER),
+    "deepcache-0": lambda model: deepcache(4, model.units.graph, 3, 0),
+    "deepcache-1": lambda model: deepcache(4, model.units.graph, 2, 1),
+    "accumulate": lambda model: accumulated(model),
+}
+
+
+def accumulated(model: Model) -> Schedule:
+    meter = ChangeMeter(model.units.graph, steps=4)
+    latents_of(model, a_frame(model, 4), some_prompts(), meter.on_step)
+    return accumulate(meter.profile(), model.units.graph, delta=0.3)
+
+
+@torch.inference_mode()
+def ran(model: Model, run: CacheRun, step: int, value: float = 0.0) -> Tensor:
+    """Run the UNet once at a step, on an input that depends on `value`."""
+    inputs = example_inputs(model.pipe.unet)
+    config = model.pipe.unet.config
+    inputs["sample"] = noise(config.in_channels, config.sample_size) + value
+    run.begin_step(step)
+    output: Tensor = model.pipe.unet(**inputs, return_dict=False)[0]
+    return output
+
+
+def noise(channels: int, side: int) -> Tensor:
+    return torch.randn((1, channels, side, side), generator=torch.Generator().manual_seed(5))
+
+
+def reusing(model: Model, name: str) -> Schedule:
+    """Return two steps, the second of which reuses one unit."""
+    units = model.units.graph.units
+    return Schedule(((True,) * len(units), tuple(unit.name != name for unit in units)))
+
+
+@pytest.mark.parametrize("guidance", [3.0, 1.0], ids=["guided", "unguided"])
+@pytest.mark.parametrize("solver", ["ddim", "dpmpp_2m"])
+def test_an_all_compute_schedule_is_bit_for_bit_the_plain_pipeline(
+    model: Model, solver: str, guidance: float
+) -> None:
+    frame = a_frame(model, 3, solver=solver, guidance=guidance)
+    (prompt,) = some_prompts(7)
+    latents, _ = latents_of(model, frame, [prompt])
+    pixels = pixels_of(model, latents)[0]
+
+    assert torch.equal(latents, by_diffusers(model, frame, prompt, "latent"))
+    assert np.array_equal(pixels, np.array(by_diffusers(model, frame, prompt, "pil")[0]))
+
+
+def test_a_negative_prompt_is_what_the_plain_pipeline_makes_of_it(model: Model) -> None:
+    frame, prompt = a_frame(model, 2), Prompt("a red apple", "green, blurry", 3)
+    latents, _ = latents_of(model, frame, [prompt])
+
+    assert torch.equal(latents, by_diffusers(model, frame, prompt, "latent"))
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_what_ran_is_what_the_schedule_says(model: Model, rule: str) -> None:
+    schedule = RULES[rule](model)
+    _, counts = latents_of(model, a_frame(model, schedule), some_prompts(0, 1))
+
+    assert counts == schedule.counts(model.units.graph)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_no_layer_of_a_unit_runs_unless_the_unit_computes(model: Model, rule: str) -> None:
+    schedule, calls, handles = RULES[rule](model), Counter[str](), []
+    for entry in model.units.modules:
+        if entry.tap is not None:
+            count = _counting(calls, entry.unit.name)
+            handles.append(entry.tap.register_forward_hook(count))
+    latents_of(model, a_frame(model, schedule), some_prompts())
+    for handle in handles:
+        handle.remove()
+
+    runs = zip(*schedule.normalised(model.units.graph).computes, strict=True)
+    expected = {u.name: sum(c) for u, c in zip(model.units.graph.units, runs, strict=True)}
+    assert calls == {name: expected[name] for name in calls}
+    assert sum(calls.values()) > 0
+
+
+def _counting(calls: Counter[str], name: str) -> Callable[..., None]:
+    def count(*_: Any) -> None:
+        calls[name] += 1
+
+    return count
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_what_is_skipped_cannot_be_seen_in_the_picture(model: Model, rule: str) -> None:
+    schedule = RULES[rule](model)
+    frame = a_frame(model, schedule)
+    expected, _ = latents_of(model, frame, some_prompts())
+    poison = _Poison(model, schedule)
+    poisoned, _ = latents_of(model, frame, some_prompts(), poison.on_step)
+    poison.remove()
+
+    assert torch.equal(poisoned, expected)
+
+
+class _Poison:
+    """Lets every module whose units are all skipped return NaN."""
+
+    def __init__(self, model: Model, schedule: Schedule) -> None:
+        self._work = schedule.work(model.units.graph)
+        self._step = 0
+        shared: dict[torch.nn.Module, list[int]] = {}
+        for u, entry in enumerate(model.units.modules):
+            shared.setdefault(entry.module, []).append(u)
+        self._handles = [m.register_forward_hook(self._hook(us)) for m, us in shared.items()]
+
+    def _hook(self, units: list[int]) -> Callable[..., Any]:
+        def hook(_module: Any, _inputs: Any, output: Any) -> Any:
+            if any(self._work[self._step][u] is not Work.SKIPPED for u in units):
+                return output
+            first = output[0] if isinstance(output, tuple) else output
+            nan = torch.full_like(first, torch.nan)
+            return (nan,) if isinstance(output, tuple) else nan
+
+        return hook
+
+    def on_step(self, step: int, _run: CacheRun, _latents: Tensor) -> bool:
+        self._step = min(step + 1, len(self._work) - 1)
+        return True
+
+    def remove(self) -> None:
+        for handle in self._handles:
+            handle.remove()
+
+
+RESIDUALS = [
+    ("sd1", "down.1.resnet.0"),  # with a 1×1 shortcut
+    ("sd1", "mid.resnet.0"),
+    ("sd1", "up.1.attn.0"),  # projected by convolution
+    ("sd2", "down.0.attn.1"),  # projected by a linear layer
+    ("sdxl", "mid.attn.0"),
+]
+
+
+@pytest.mark.parametrize(("name", "unit"), RESIDUALS)
+def test_a_reused_residual_unit_adds_its_old_update_to_its_new_input(
+    models: Callable[[str], Model], name: str, unit: str
+) -> None:
+    model = models(name)
+    module: Any = model.units.modules[model.units.graph.index(unit)].module
+    identity = getattr(module, "conv_shortcut", None) or (lambda x: x)
+    seen: list[tuple[Tensor, Tensor]] = []
+    with cached(model.units, reusing(model, unit)) as run:
+        handle = module.register_forward_hook(lambda _m, x, y: seen.append((x[0], unpacked(y))))
+        for step in range(2):
+            ran(model, run, step, value=float(step))
+        handle.remove()
+
+    (x0, y0), (x1, y1) = seen
+    assert not torch.allclose(x0, x1)
+    with torch.inference_mode():
+        expected = identity(x1) + (y0 - identity(x0))
+    torch.testing.assert_close(y1, expected, atol=1e-5, rtol=1e-5)
+
+
+def unpacked(output: Any) -> Tensor:
+    tensor: Tensor = output[0] if isinstance(output, tuple) else output
+    return tensor
+
+
+def test_a_reused_sampler_gives_its_old_output(tiny: Model) -> None:
+    unit = tiny.units.graph.index("up.0.upsampler")
+    seen: list[Tensor] = []
+    with cached(tiny.units, reusing(tiny, "up.0.upsampler")) as run:
+        handle = tiny.units.modules[unit].module.register_forward_hook(
+            lambda _m, _x, y: seen.append(y)
+        )
+        for step in range(2):
+            ran(tiny, run, step, value=float(step))
+        handle.remove()
+
+    assert torch.equal(seen[0], seen[1])
+
+
+@torch.inference_mode()
+def test_deepcache_computes_the_last_layer_alone_on_the_old_deep_feature(tiny: Model) -> None:
+    unet, kept = tiny.pipe.unet, []
+    with cached(tiny.units, deepcache(2, tiny.units.graph, 2)) as run:
+        ran(tiny, run, 0)
+        fast = ran(tiny, run, 1, value=0.5)
+    before_last = unet.up_blocks[-1].attentions[-2]
+    handle = before_last.register_forward_hook(lambda _m, _x, y: kept.append(y[0]))
+    with cached(tiny.units, all_compute(1, tiny.units.graph)) as run:
+        ran(tiny, run, 0)
+    handle.remove()
+
+    assert torch.equal(fast, _last_layer(unet, kept[0], value=0.5))
+
+
+def _last_layer(unet: Any, deep: Tensor, value: float) -> Tensor:
+    """Run only both ends of a UNet and its last up layer, as DeepCache describes it."""
+    inputs = example_inputs(unet)
+    steps = inputs["timestep"].expand(1)
+    embedded = unet.time_embedding(unet.time_proj(steps))
+    block = unet.up_blocks[-1]
+    x = torch.cat([deep, unet.conv_in(noise(4, 8) + value)], dim=1)
+    x = block.resnets[-1](x, embedded)
+    x = block.attentions[-1](x, inputs["encoder_hidden_states"], return_dict=False)[0]
+    output: Tensor = unet.conv_out(unet.conv_act(unet.conv_norm_out(x)))
+    return output
+
+
+def test_the_unet_is_restored_afterwards(model: Model) -> None:
+    with cached(model.units, all_compute(1, model.units.graph)):
+        assert not is_untouched(model.pipe.unet)
+
+    assert is_untouched(model.pipe.unet)
+
+
+def test_the_unet_is_restored_after_an_error(tiny: Model) -> None:
+    inputs = {**example_inputs(tiny.pipe.unet), "encoder_hidden_states": torch.zeros(1, 2, 7)}
+    with (
+        pytest.raises(RuntimeError, match="shapes"),
+        cached(tiny.units, all_compute(1, tiny.units.graph)) as run,
+    ):
+        run.begin_step(0)
+        tiny.pipe.unet(**inputs)
+
+    assert is_untouched(tiny.pipe.unet)
+
+
+def test_a_run_nobody_waits_for_stops_and_restores_the_unet(tiny: Model) -> None:
+    with pytest.raises(Stopped, match="after step 2 of 5"):
+        latents_of(tiny, a_frame(tiny, 5), some_prompts(), lambda step, _run, _latents: step < 1)
+
+    assert is_untouched(tiny.pipe.unet)
+
+
+def test_a_schedule_for_another_unet_is_refused(tiny: Model) -> None:
+    table = Schedule(((True, True),))
+    with (
+        pytest.raises(InvalidSchedule, match="2 units, this UNet has"),
+        cached(tiny.units, table),
+    ):
+        pass
+
+
+def test_a_hurried_step_computes_nothing_and_is_counted(tiny: Model) -> None:
+    runs: list[CacheRun] = []
+
+    def hurry_once(step: int, run: CacheRun, _latents: Tensor) -> bool:
+        runs.append(run)
+        if step == 0:
+            run.hurry()
+        return True
+
+    _, counts = latents_of(tiny, a_frame(tiny, 3), some_prompts(), hurry_once)
+
+    cheapest, units = Schedule.cheapest_row(tiny.units.graph), len(tiny.units.graph)
+    reused, skipped = cheapest.count(Work.REUSED), cheapest.count(Work.SKIPPED)
+    assert counts == Counts(2 * units, reused, skipped)
+    assert runs[-1].hurried_steps == 1
+
+
+def test_one_runs_cache_is_not_seen_by_the_next(tiny: Model) -> None:
+    frame = a_frame(tiny, uniform(4, tiny.units.graph, 2))
+    first, _ = latents_of(tiny, frame, some_prompts(1))
+    latents_of(tiny, frame, some_prompts(2))
+    again, _ = latents_of(tiny, frame, some_prompts(1))
+
+    assert torch.equal(first, again)
+
+
+def test_the_picture_of_a_seed_is_the_same_in_any_batch(model: Model) -> None:
+    frame = a_frame(model, uniform(4, model.units.graph, 2), solver="dpmpp_2m")
+    together, _ = latents_of(model, frame, some_prompts(1, 2, 3))
+    for i, seed in enumerate((1, 2, 3)):
+        alone, _ = latents_of(model, frame, some_prompts(seed))
+
+        torch.testing.assert_close(together[i : i + 1], alone, atol=1e-4, rtol=1e-4)
