@@ -130,7 +130,9 @@ class CostModel:
                 key=lambda measured: measured[0],
             )
             return cls(tuple(stages), Drift(**data["drift"]))
-        except (KeyError, TypeError, AttributeError) as error:
+        except InvalidCosts:
+            raise
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise InvalidCosts(f"a cost model needs by_batch and drift: {error!r}") from error
 
 

@@ -86,8 +86,8 @@ def refit(
     """Return the ordered plan while its median fits into the time left, else the best that does.
 
     The margin for slow runs was taken when the plan was ordered, and is there to be used up. What
-    replaces it fits with its own 95th percentile; it is never better than ordered, and the fastest
-    plan there is when none fits.
+    replaces it fits with its own 95th percentile, or is the fastest there is when none fits. It is
+    never better than ordered while the book has lesser plans.
     """
     asked = price(ordered, costs, batch=batch)
     if asked.predicted_ms <= left_ms:

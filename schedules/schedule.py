@@ -91,12 +91,11 @@ class Schedule:
 
     def normalised(self, graph: UnitGraph) -> Self:
         """Return the same pictures' schedule without computes whose result nobody reads."""
-        return type(self)(
-            tuple(
-                tuple(c and live for c, live in zip(row, graph.live(row), strict=True))
-                for row in self.computes
-            )
+        lean = (
+            tuple(c and live for c, live in zip(row, graph.live(row), strict=True))
+            for row in self.computes[1:]
         )
+        return type(self)((self.computes[0], *lean))
 
     def work(self, graph: UnitGraph) -> tuple[tuple[Work, ...], ...]:
         """Return what happens to each unit at each step."""

@@ -38,13 +38,13 @@ def book_for(model: Model, steps: int = 4) -> PlanBook:
     return PlanBook(model.name, model.revision, side, side, METRIC, graph, plans)
 
 
-def job_for(model: Model, plan: Plan, **changes: Any) -> Job:
-    """Return a job for a plan of a model's own size."""
+def job_for(model: Model, ordered: Plan, **changes: Any) -> Job:
+    """Return a job of a model's own size by a plan."""
     fields: dict[str, Any] = {
         "model": model.name,
         "revision": model.revision,
         "width": model.native_size,
         "height": model.native_size,
-        "plan": PlanOrder.of(price(plan, costs_for(model))),
+        "plan": PlanOrder.of(price(ordered, costs_for(model))),
     }
     return a_job(**{**fields, **changes})

@@ -53,13 +53,16 @@ class Ran:
 
 
 def run_batch(
-    desk: Desk, claims: Sequence[Claimed], lease: Lease, claimed_s: float, stop_s: float
+    desk: Desk,
+    claims: Sequence[Claimed],
+    lease: Lease,
+    claimed_s: float,
+    must_stop: Callable[[], bool],
 ) -> Ran:
     """Make all pictures of a batch of one class.
 
-    `claimed_s` is when the leases were granted, `stop_s` when the worker must be done, both on the
-    monotonic clock. Raises Stopped when nobody waits any more, InvalidSchedule when the plan was
-    made for another UNet.
+    `claimed_s` is when the leases were granted, on the monotonic clock. Raises Stopped when nobody
+    waits any more or the worker must stop, InvalidSchedule when the plan was made for another UNet.
     """
     job = claims[0].job
     prompts = [prompt for claim in claims for prompt in prompts_of(claim.job)]
@@ -68,7 +71,7 @@ def run_batch(
     left_ms = (deadline_s - time.monotonic()) * 1e3
     priced = refit(ordered, left_ms, desk.book, desk.costs, batch=len(prompts))
     after_ms = remaining_ms(priced.plan, desk.book, desk.costs, batch=len(prompts))
-    pace = Pace(lease, after_ms, deadline_s, stop_s)
+    pace = Pace(lease, after_ms, deadline_s, must_stop)
     plan = priced.plan
     frame = Frame(job.width, job.height, job.guidance_scale, plan.solver, plan.schedule)
     rendered = render(desk.model, prompts, frame, pace)

@@ -15,6 +15,8 @@ def _size(text: str) -> tuple[int, int]:
         width, height = (int(side) for side in text.lower().split("x"))
     except ValueError as error:
         raise click.BadParameter(f"{text!r} is not a size like 512x512") from error
+    if min(width, height) < 8 or width % 8 or height % 8:
+        raise click.BadParameter(f"{text!r}: both sides must be multiples of 8")
     return width, height
 
 

@@ -14,7 +14,7 @@ from app.contract.jobs import Failure, Reason
 from schedules.cost import CostModel, drift_of
 from schedules.errors import ScheduleError
 from workers.batch import Desk, Ran, results, run_batch
-from workers.errors import Stopped
+from workers.errors import Stopped, UnknownSolver
 from workers.lease import leased
 
 if TYPE_CHECKING:
@@ -70,6 +70,9 @@ class WorkerLoop:
         self._stopping.set()
         self._news.set()
 
+    def _must_stop(self) -> bool:
+        return time.monotonic() >= self._stop_s
+
     def run(self) -> None:
         """Serve until `stop`; the card is renewed by a thread of its own."""
         beat = threading.Thread(target=self._heartbeat, name="heartbeat", daemon=True)
@@ -94,11 +97,11 @@ class WorkerLoop:
         self._announce(busy_ms=expected_ms(claims, self._desk.costs))
         try:
             with leased(self._queue, claims, self._settings.stall_s) as lease:
-                ran = run_batch(self._desk, claims, lease, claimed_s, self._stop_s)
+                ran = run_batch(self._desk, claims, lease, claimed_s, self._must_stop)
             self._finish(claims, ran, claimed_s)
         except Stopped:
             self._give_back(claims)
-        except ScheduleError as error:
+        except (ScheduleError, UnknownSolver) as error:
             self._fail(claims, f"the plan cannot be run: {error}", retry=False)
         except StoreUnavailable:
             raise

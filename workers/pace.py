@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor
 
@@ -22,16 +22,21 @@ class Pace:
 
     `remaining_ms[s]` is what the run still takes after step s, to the encoded picture. When that
     no longer fits before the deadline, the next step reuses all it can: a slightly poorer picture
-    in time instead of a better one too late.
+    in time instead of a better one too late. `must_stop` says whether the worker itself has to be
+    done by now.
     """
 
     def __init__(
-        self, lease: Lease, remaining_ms: Sequence[float], deadline_s: float, stop_s: float
+        self,
+        lease: Lease,
+        remaining_ms: Sequence[float],
+        deadline_s: float,
+        must_stop: Callable[[], bool],
     ) -> None:
         self._lease = lease
         self._remaining_ms = remaining_ms
         self._deadline_s = deadline_s
-        self._stop_s = stop_s
+        self._must_stop = must_stop
         self.hurried_steps = 0
 
     def __call__(self, step: int, run: CacheRun, _latents: Tensor) -> bool:
@@ -41,7 +46,7 @@ class Pace:
         if self.is_late(step, now_s):
             run.hurry()
         self.hurried_steps = run.hurried_steps
-        return bool(self._lease.wanted) and now_s < self._stop_s
+        return bool(self._lease.wanted) and not self._must_stop()
 
     def is_late(self, step: int, now_s: float) -> bool:
         """Return whether the steps after `step` no longer fit before the deadline."""

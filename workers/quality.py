@@ -26,7 +26,7 @@ class Fidelity:
     """Means over pictures.
 
     `psnr_db` of identical pictures counts as 100; `ssim` and `similarity` are 1 for them, where
-    `similarity` is one minus the perceptual distance.
+    `similarity` is one minus the perceptual distance, at least 0.
     """
 
     psnr_db: float
@@ -98,5 +98,5 @@ class Judge:
         return Fidelity(
             psnr_db=float(psnr_db(pictures, self._reference[:count]).mean()),
             ssim=ssim(pictures, self._reference[:count]),
-            similarity=float(1.0 - distances.mean()),
+            similarity=max(float(1.0 - distances.mean()), 0.0),
         )

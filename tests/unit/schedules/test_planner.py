@@ -18,8 +18,10 @@ BOOKS_WITH_COSTS = books().flatmap(lambda b: st.tuples(st.just(b), cost_models(l
 BUDGETS = st.floats(0, 20_000)
 
 
-def chosen(budget_ms: float, wait_ms: float = 0.0, **limits: float) -> Choice:
-    found = plan(budget_ms, wait_ms, a_book(), costs(), **limits)
+def chosen(
+    budget_ms: float, wait_ms: float = 0.0, margin: float = 1.0, min_quality: float = 0.0
+) -> Choice:
+    found = plan(budget_ms, wait_ms, a_book(), costs(), margin, min_quality=min_quality)
     assert isinstance(found, Choice)
     return found
 

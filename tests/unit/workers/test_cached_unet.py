@@ -24,19 +24,20 @@ if TYPE_CHECKING:
 
     from workers.pipeline import Model
 
-RULES: dict[str, Callable[[Model], Schedule]] = {
-    "uniform": lambda model: uniform(4, model.units.graph, 2),
-    "uniform-all": lambda model: uniform(4, model.units.graph, 3, EVERY_LAYER),
-    "deepcache-0": lambda model: deepcache(4, model.units.graph, 3, 0),
-    "deepcache-1": lambda model: deepcache(4, model.units.graph, 2, 1),
-    "accumulate": lambda model: accumulated(model),
-}
-
 
 def accumulated(model: Model) -> Schedule:
     meter = ChangeMeter(model.units.graph, steps=4)
     latents_of(model, a_frame(model, 4), some_prompts(), meter.on_step)
     return accumulate(meter.profile(), model.units.graph, delta=0.3)
+
+
+RULES: dict[str, Callable[[Model], Schedule]] = {
+    "uniform": lambda model: uniform(4, model.units.graph, 2),
+    "uniform-all": lambda model: uniform(4, model.units.graph, 3, EVERY_LAYER),
+    "deepcache-0": lambda model: deepcache(4, model.units.graph, 3, 0),
+    "deepcache-1": lambda model: deepcache(4, model.units.graph, 2, 1),
+    "accumulate": accumulated,
+}
 
 
 @torch.inference_mode()
@@ -46,8 +47,7 @@ def ran(model: Model, run: CacheRun, step: int, value: float = 0.0) -> Tensor:
     config = model.pipe.unet.config
     inputs["sample"] = noise(config.in_channels, config.sample_size) + value
     run.begin_step(step)
-    output: Tensor = model.pipe.unet(**inputs, return_dict=False)[0]
-    return output
+    return unpacked(model.pipe.unet(**inputs, return_dict=False))
 
 
 def noise(channels: int, side: int) -> Tensor:
@@ -243,9 +243,8 @@ def test_the_unet_is_restored_after_an_error(tiny: Model) -> None:
     inputs = {**example_inputs(tiny.pipe.unet), "encoder_hidden_states": torch.zeros(1, 2, 7)}
     with (
         pytest.raises(RuntimeError, match="shapes"),
-        cached(tiny.units, all_compute(1, tiny.units.graph)) as run,
+        cached(tiny.units, all_compute(1, tiny.units.graph)),
     ):
-        run.begin_step(0)
         tiny.pipe.unet(**inputs)
 
     assert is_untouched(tiny.pipe.unet)
@@ -259,10 +258,9 @@ def test_a_run_nobody_waits_for_stops_and_restores_the_unet(tiny: Model) -> None
 
 
 def test_a_schedule_for_another_unet_is_refused(tiny: Model) -> None:
-    table = Schedule(((True, True),))
     with (
         pytest.raises(InvalidSchedule, match="2 units, this UNet has"),
-        cached(tiny.units, table),
+        cached(tiny.units, Schedule(((True, True),))),
     ):
         pass
 
@@ -278,9 +276,8 @@ def test_a_hurried_step_computes_nothing_and_is_counted(tiny: Model) -> None:
 
     _, counts = latents_of(tiny, a_frame(tiny, 3), some_prompts(), hurry_once)
 
-    cheapest, units = Schedule.cheapest_row(tiny.units.graph), len(tiny.units.graph)
-    reused, skipped = cheapest.count(Work.REUSED), cheapest.count(Work.SKIPPED)
-    assert counts == Counts(2 * units, reused, skipped)
+    row = Schedule.cheapest_row(tiny.units.graph)
+    assert counts == Counts(2 * len(row), row.count(Work.REUSED), row.count(Work.SKIPPED))
     assert runs[-1].hurried_steps == 1
 
 

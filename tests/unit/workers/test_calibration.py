@@ -42,9 +42,7 @@ def told() -> list[tuple[str, int, int]]:
 
 
 @pytest.fixture(scope="module")
-def calibration(
-    models: Callable[[str], Model], told: list[tuple[str, int, int]]
-) -> Calibration:
+def calibration(models: Callable[[str], Model], told: list[tuple[str, int, int]]) -> Calibration:
     return calibrate(models("sd1"), settings(), lambda *progress: told.append(progress))
 
 
@@ -95,9 +93,7 @@ def test_what_is_written_is_what_is_read(
     assert load_profiles(tmp_path / "new").keys() == calibration.profiles.keys()
 
 
-def test_profiles_survive_the_file(
-    tiny: Model, calibration: Calibration, tmp_path: Path
-) -> None:
+def test_profiles_survive_the_file(tiny: Model, calibration: Calibration, tmp_path: Path) -> None:
     save(calibration, tiny, tmp_path)
     for key, profile in load_profiles(tmp_path).items():
         original = calibration.profiles[key]
@@ -152,15 +148,13 @@ def test_pictures_do_not_depend_on_how_they_are_cut_into_batches(tiny: Model) ->
         ({"steps": (1, 4)}, "at least 2 steps"),
     ],
 )
-def test_settings_that_cannot_be_calibrated_are_refused(
-    changes: dict[str, Any], says: str
-) -> None:
+def test_settings_that_cannot_be_calibrated_are_refused(changes: dict[str, Any], says: str) -> None:
     with pytest.raises(CalibrationError, match=says):
         settings(**changes)
 
 
 def test_a_missing_book_says_how_to_make_one(tmp_path: Path) -> None:
-    with pytest.raises(CalibrationError, match="no plan book for 16x16.*run blockcache calibrate"):
+    with pytest.raises(CalibrationError, match=r"no plan book for 16x16.*run blockcache calibrate"):
         load_book(tmp_path, 16, 16)
 
 

@@ -54,8 +54,8 @@ def test_mean_and_deviation_are_taken_over_all_pictures_of_all_batches() -> None
     profile = meter.profile()
 
     assert profile.samples == 3
-    assert profile.mean == ((pytest.approx(0.5),),)
-    assert profile.std == ((pytest.approx((1 / 6) ** 0.5, rel=1e-5),),)
+    assert profile.mean[0] == pytest.approx((0.5,))
+    assert profile.std[0] == pytest.approx(((1 / 6) ** 0.5,), rel=1e-5)
 
 
 def test_every_step_is_compared_with_the_one_before() -> None:

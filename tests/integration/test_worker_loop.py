@@ -1,0 +1,292 @@
+"""The worker loop with a real model, a real queue and a real store."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from app.contract.gateway_queue import RedisGatewayQueue
+from app.contract.jobs import JobState, Reason
+from app.contract.settings import QueueSettings
+from tests.builders import a_plan_order, a_result
+from tests.contract.queueing import another_worker, claim_one, eventually
+from tests.integration.worker_loops import (
+    QUICK,
+    failure,
+    has_begun,
+    picture,
+    pixels,
+    result,
+    running,
+    state,
+    submitted,
+)
+from tests.rendering import a_frame, some_prompts
+from tests.tiny_books import book_for, job_for
+from tests.tiny_models import load_tiny
+from workers.families import Family
+from workers.rendering import render
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from contextlib import AbstractContextManager
+
+    from app.contract.jobs import Job
+    from schedules.book import PlanBook
+    from tests.integration.worker_loops import Running
+    from workers.loop import LoopSettings
+    from workers.pipeline import Model
+
+LONG = 150
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    return load_tiny("sd1", tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="session")
+def book(model: Model) -> PlanBook:
+    return book_for(model)
+
+
+@pytest.fixture
+async def queue(store_url: str, queue_settings: QueueSettings) -> AsyncIterator[RedisGatewayQueue]:
+    """Yield the gateway's side."""
+    side = RedisGatewayQueue.connect(store_url, queue_settings)
+    yield side
+    await side.aclose()
+
+
+class Start:
+    """Starts workers on the test's own queue."""
+
+    def __init__(self, url: str, settings: QueueSettings, model: Model, book: PlanBook) -> None:
+        self._where = (url, settings)
+        self._what = (model, book)
+
+    def __call__(self, patience: LoopSettings = QUICK) -> AbstractContextManager[Running]:
+        return running(*self._where, *self._what, patience)
+
+
+@pytest.fixture
+def start(store_url: str, queue_settings: QueueSettings, model: Model, book: PlanBook) -> Start:
+    """Return what runs a worker for the length of a context."""
+    return Start(store_url, queue_settings, model, book)
+
+
+def long_job(model: Model) -> Job:
+    return job_for(model, book_for(model, steps=LONG).plans[0])
+
+
+async def test_a_job_becomes_a_picture_with_honest_counts(
+    queue: RedisGatewayQueue, model: Model, book: PlanBook, start: Start
+) -> None:
+    plan = book.plans[1]
+    job = await submitted(queue, job_for(model, plan, seeds=(3,)))
+    with start():
+        made = await result(queue, job)
+
+    assert made.cache == plan.counts
+    assert (made.worker, made.plan.rule, made.plan.replanned) == ("worker-1", "uniform-2", False)
+    assert (await picture(queue, job)).shape == (16, 16, 3)
+    assert await state(queue, job) is JobState.DONE
+
+
+async def test_jobs_of_one_plan_run_as_one_batch_and_keep_their_own_pictures(
+    queue: RedisGatewayQueue, model: Model, book: PlanBook, start: Start
+) -> None:
+    prompts = some_prompts(1, 2)
+    jobs = [
+        await submitted(queue, job_for(model, book.plans[1], seeds=(p.seed,), prompt=p.text))
+        for p in prompts
+    ]
+    with start():
+        results = [await result(queue, job) for job in jobs]
+
+    assert [made.batch_size for made in results] == [2, 2]
+    frame = a_frame(model, book.plans[1].schedule, guidance=jobs[0].guidance_scale)
+    for job, prompt in zip(jobs, prompts, strict=True):
+        (alone,) = render(model, [prompt], frame).images
+        assert abs(await picture(queue, job) - pixels(alone)).max() <= 1
+
+
+async def test_a_cancelled_job_stops_between_two_steps(
+    queue: RedisGatewayQueue, model: Model, book: PlanBook, start: Start
+) -> None:
+    job = await submitted(queue, long_job(model))
+    with start():
+        await eventually(lambda: has_begun(queue, job))
+        assert await queue.cancel(job.id) is JobState.RUNNING
+        ended = await failure(queue, job)
+        status = await queue.status(job.id)
+
+    assert ended.reason is Reason.CANCELLED
+    assert status is not None
+    assert status.step < LONG
+
+
+async def test_a_worker_told_to_stop_gives_back_what_it_cannot_finish(
+    queue: RedisGatewayQueue, model: Model, book: PlanBook, start: Start
+) -> None:
+    job = await submitted(queue, long_job(model))
+    with start(replace(QUICK, drain_s=0)) as worker:
+        await eventually(lambda: has_begun(queue, job))
+        worker.stop()
+        await eventually(worker.is_over)
+    status = await queue.status(job.id)
+
+    assert status is not None
+    assert (status.state, status.attempt) == (JobState.QUEUED, 0)
+
+
+async def test_a_worker_told_to_stop_finishes_what_it_can(
+    queue: RedisGatewayQueue, model: Model, book: PlanBook, start: Start
+) -> None:
+    running_job = await submitted(queue, long_job(model))
+    with start() as worker:
+        await eventually(lambda: has_begun(queue, running_job))
+        worker.stop()
+        next_job = await submitted(queue, job_for(model, book.plans[0]))
+        await eventually(worker.is_over, timeout_s=60)
+
+    assert (await result(queue, running_job)).plan.steps == LONG
+    assert await state(queue, next_job) is JobState.QUEUED
+
+
+async def test_a_plan_for_another_unet_fails_in_one_sentence(
+    queue: RedisGatewayQueue, model: Model, book: PlanBook, start: Start
+) -> None:
+    job = await submitted(queue, job_for(model, book.plans[0], plan=a_plan_order()))
+    with start():
+        ended = await failure(queue, job)
+
+    assert ended.reason is Reason.ERROR
+    assert ended.detail == ("the plan cannot be run: the plan is for 5 units, this model has 20")
+    assert await state(queue, job) is JobState.FAILED
+
+
+def with_encoder(model: Model, encode: Any) -> Model:
+    """Return the model with another text encoder in front."""
+    return replace(model, family=Family(encode, model.family.decode))
+
+
+def broken(*_: Any) -> Any:
+    raise RuntimeError("the prompt was: a smiling cat")
+
+
+async def test_a_job_that_breaks_the_model_is_retried_and_then_given_up(
+    store_url: str, prefix: str, model: Model, book: PlanBook
+) -> None:
+    settings = QueueSettings(prefix=prefix, max_attempts=2)
+    queue = RedisGatewayQueue.connect(store_url, settings)
+    job = await submitted(queue, job_for(model, book.plans[0]))
+    with running(store_url, settings, with_encoder(model, broken), book) as worker:
+        ended = await failure(queue, job)
+        status = await queue.status(job.id)
+    dead = await queue.dead_letters()
+    await queue.aclose()
+
+    assert status is not None
+    assert (status.state, status.attempt, dead) == (JobState.DEAD, 2, 1)
+    assert worker.counted("blockcache_retries_total") == 2
+    assert "RuntimeError" in ended.detail
+    assert "smiling" not in ended.detail
+
+
+async def test_a_worker_serves_on_after_a_job_that_broke(
+    queue: RedisGatewayQueue, model: Model, book: PlanBook, start: Start
+) -> None:
+    bad = await submitted(queue, job_for(model, book.plans[0], plan=a_plan_order()))
+    good = await submitted(queue, job_for(model, book.plans[0]))
+    with start():
+        await failure(queue, bad)
+
+        assert (await result(queue, good)).plan.rule == "uncached"
+
+
+async def test_a_worker_that_lost_its_lease_overwrites_nothing(
+    store_url: str, prefix: str, model: Model, book: PlanBook
+) -> None:
+    settings = QueueSettings(prefix=prefix, lease_ms=300)
+    gate, original = threading.Event(), model.family.encode
+
+    def waiting(*how: Any) -> Any:
+        assert gate.wait(30)
+        return original(*how)
+
+    queue = RedisGatewayQueue.connect(store_url, settings)
+    job = await submitted(queue, job_for(model, book.plans[0]))
+    stalling = replace(QUICK, stall_s=0.1)
+    with running(store_url, settings, with_encoder(model, waiting), book, stalling) as worker:
+        await eventually(lambda: is_running(queue, job))
+        await asyncio.to_thread(_finish_elsewhere, store_url, settings, job)
+        gate.set()
+        await eventually(lambda: worker.counted("blockcache_leases_lost_total"))
+        ended = await result(queue, job)
+        image = await queue.image(job.id, 0)
+    await queue.aclose()
+
+    assert (ended.worker, image) == ("other", b"theirs")
+
+
+async def is_running(queue: RedisGatewayQueue, job: Job) -> bool:
+    return await state(queue, job) is JobState.RUNNING
+
+
+def _finish_elsewhere(url: str, settings: QueueSettings, job: Job) -> None:
+    """Take the job over once its lease has run out, and finish it."""
+    with another_worker(url, settings, lease_ms=60_000) as other:
+        claimed = claim_one(other, model=job.model, name="other", wait_s=10.0)
+        assert other.finish(claimed, a_result(job, "other"), [b"theirs"])
+
+
+async def test_the_card_is_there_while_the_worker_is(
+    queue: RedisGatewayQueue, model: Model, book: PlanBook, start: Start
+) -> None:
+    with start():
+        (card,) = await eventually(queue.cards)
+        assert (card.worker, card.ready, card.busy_until_unix_ms) == ("worker-1", True, 0)
+        assert await queue.book(card.book) == book
+
+    assert await queue.cards() == []
+
+
+async def test_the_card_says_until_when_the_worker_is_busy(
+    queue: RedisGatewayQueue, model: Model, book: PlanBook, start: Start
+) -> None:
+    order = replace(job_for(model, book.plans[0]).plan, predicted_ms=30_000.0)
+    slow_table = book_for(model, steps=LONG).plans[0].schedule.encode()
+    job = job_for(model, book.plans[0], plan=replace(order, steps=LONG, table=slow_table))
+    await submitted(queue, job)
+    with start(replace(QUICK, drain_s=0)):
+        card = await eventually(lambda: busy_card(queue))
+        busy_ms = card.busy_until_unix_ms - await queue.now_unix_ms()
+
+    assert 20_000 < busy_ms <= 30_000
+
+
+async def busy_card(queue: RedisGatewayQueue) -> Any:
+    cards = await queue.cards()
+    return next((card for card in cards if card.busy_until_unix_ms), None)
+
+
+async def test_predictions_follow_what_runs_really_took(
+    queue: RedisGatewayQueue, model: Model, book: PlanBook, start: Start
+) -> None:
+    job = await submitted(queue, job_for(model, book.plans[0]))
+    with start():
+        made = await result(queue, job)
+        await eventually(lambda: has_learnt(queue))
+        (card,) = await queue.cards()
+
+    took = made.timing.making_ms / made.plan.predicted_ms
+    assert card.costs.drift.median == pytest.approx(took, rel=0.05)
+
+
+async def has_learnt(queue: RedisGatewayQueue) -> bool:
+    return any(card.costs.drift.median > 2 for card in await queue.cards())

@@ -1,0 +1,117 @@
+"""Runs real worker loops for tests, each in a thread of its own."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from app.contract.jobs import Failure, Result
+from app.contract.worker_queue import RedisWorkerQueue
+from tests.builders import a_card
+from tests.tiny_books import costs_for
+from workers.batch import Desk
+from workers.loop import LoopSettings, WorkerLoop
+from workers.telemetry import WorkerMetrics
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from app.contract.gateway_queue import RedisGatewayQueue
+    from app.contract.jobs import Job, JobState
+    from app.contract.settings import QueueSettings
+    from schedules.book import PlanBook
+    from workers.pipeline import Model
+
+MINUTE_MS = 60_000.0
+QUICK = LoopSettings(claim_wait_s=0.1, heartbeat_s=0.1, store_retry_s=0.05)
+
+
+class Running:
+    """A worker loop in a thread of its own."""
+
+    def __init__(self, url: str, settings: QueueSettings, desk: Desk, patience: LoopSettings):
+        self.metrics = WorkerMetrics(desk.model.name)
+        self._queue = RedisWorkerQueue.connect(url, settings)
+        card = a_card(
+            desk.worker,
+            model=desk.model.name,
+            revision=desk.model.revision,
+            book=desk.book.digest,
+            costs=desk.costs,
+            ready=False,
+        )
+        self._loop = WorkerLoop(self._queue, desk, card, self.metrics, patience)
+        self._thread = threading.Thread(target=self._loop.run, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._loop.stop()
+
+    def is_over(self) -> bool:
+        return not self._thread.is_alive()
+
+    def close(self) -> None:
+        self._loop.stop()
+        self._thread.join(30)
+        self._queue.close()
+
+    def counted(self, name: str) -> float | None:
+        return self.metrics.registry.get_sample_value(name)
+
+
+@contextmanager
+def running(
+    url: str,
+    settings: QueueSettings,
+    model: Model,
+    book: PlanBook,
+    patience: LoopSettings = QUICK,
+) -> Iterator[Running]:
+    """Run a worker for the length of the context."""
+    worker = Running(url, settings, Desk("worker-1", model, book, costs_for(model)), patience)
+    try:
+        yield worker
+    finally:
+        worker.close()
+
+
+async def submitted(queue: RedisGatewayQueue, job: Job) -> Job:
+    await queue.submit(job, MINUTE_MS)
+    return job
+
+
+async def picture(queue: RedisGatewayQueue, job: Job, index: int = 0) -> np.ndarray:
+    png = await queue.image(job.id, index)
+    assert png is not None
+    return pixels(png)
+
+
+def pixels(png: bytes) -> np.ndarray:
+    return np.array(Image.open(BytesIO(png))).astype(int)
+
+
+async def result(queue: RedisGatewayQueue, job: Job) -> Result:
+    outcome = await queue.wait(job.id, 30)
+    assert isinstance(outcome, Result), outcome
+    return outcome
+
+
+async def failure(queue: RedisGatewayQueue, job: Job) -> Failure:
+    outcome = await queue.wait(job.id, 30)
+    assert isinstance(outcome, Failure), outcome
+    return outcome
+
+
+async def has_begun(queue: RedisGatewayQueue, job: Job) -> bool:
+    status = await queue.status(job.id)
+    return status is not None and status.step > 0
+
+
+async def state(queue: RedisGatewayQueue, job: Job) -> JobState | None:
+    status = await queue.status(job.id)
+    return None if status is None else status.state

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import time
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.contract.ports import Claimed
+from schedules.errors import InvalidSchedule
+from tests.builders import a_plan_order
+from tests.rendering import a_frame, some_prompts
+from tests.tiny_books import book_for, costs_for, job_for
+from workers.batch import Desk, Ran, ordered_plan, prompts_of, results, run_batch
+from workers.errors import Stopped
+from workers.lease import Lease
+from workers.rendering import render
+
+if TYPE_CHECKING:
+    from app.contract.jobs import Job
+    from workers.pipeline import Model
+
+MINUTE_MS = 60_000.0
+
+
+class NoQueue:
+    """Stands where a lease that is never kept has its queue."""
+
+
+@pytest.fixture
+def desk(tiny: Model) -> Desk:
+    return Desk("worker-1", tiny, book_for(tiny), costs_for(tiny))
+
+
+def claimed(job: Job, left_ms: float = MINUTE_MS, waited_ms: float = 5.0) -> Claimed:
+    return Claimed(job, token=1, left_ms=left_ms, waited_ms=waited_ms, attempt=1)
+
+
+def ran(desk: Desk, *claims: Claimed, must_stop: bool = False) -> Ran:
+    queue: Any = NoQueue()
+    lease = Lease(queue, claims, stall_s=60.0)
+    return run_batch(desk, claims, lease, time.monotonic(), lambda: must_stop)
+
+
+def pixels(png: bytes) -> np.ndarray:
+    return np.array(Image.open(BytesIO(png))).astype(int)
+
+
+def test_with_enough_time_the_ordered_plan_runs(desk: Desk) -> None:
+    ordered = desk.book.plans[1]
+    made = ran(desk, claimed(job_for(desk.model, ordered)))
+
+    assert (made.plan.rule, made.plan.steps, made.plan.replanned) == ("uniform-2", 4, False)
+    assert made.plan.quality == ordered.quality.value
+    assert made.rendered.counts == ordered.counts
+
+
+def test_when_time_is_short_a_cheaper_plan_runs_and_says_so(desk: Desk, tiny: Model) -> None:
+    slow = Desk(desk.worker, tiny, desk.book, costs_for(tiny, unit_ms=1000.0))
+    made = ran(slow, claimed(job_for(tiny, desk.book.plans[0]), left_ms=10_000.0))
+
+    assert (made.plan.rule, made.plan.steps) == ("deepcache-2", 2)
+    assert made.plan.replanned
+    assert made.plan.quality == 0.5
+
+
+def test_the_tightest_deadline_of_a_batch_decides(desk: Desk, tiny: Model) -> None:
+    slow = Desk(desk.worker, tiny, desk.book, costs_for(tiny, unit_ms=10.0))
+    job = job_for(tiny, desk.book.plans[0])
+    made = ran(slow, claimed(job, left_ms=1e9), claimed(job, left_ms=1.0))
+
+    assert made.plan.rule == "deepcache-2"
+
+
+def test_a_run_that_falls_behind_is_hurried_and_says_so(desk: Desk, tiny: Model) -> None:
+    slow = Desk(desk.worker, tiny, desk.book, costs_for(tiny, unit_ms=1000.0))
+    made = ran(slow, claimed(job_for(tiny, desk.book.plans[2]), left_ms=0.0))
+
+    assert made.plan.hurried_steps == 1
+    assert made.plan.replanned
+    assert made.error_ratio is None
+
+
+def test_a_plan_for_another_unet_is_refused(desk: Desk) -> None:
+    with pytest.raises(InvalidSchedule, match="for 5 units, this model has 20"):
+        ordered_plan(a_plan_order(), desk.book)
+
+
+def test_a_batch_stops_when_the_worker_must(desk: Desk) -> None:
+    job = job_for(desk.model, desk.book.plans[0])
+
+    with pytest.raises(Stopped):
+        ran(desk, claimed(job), must_stop=True)
+
+
+def test_every_picture_of_a_batch_goes_to_its_own_job(desk: Desk) -> None:
+    plan = desk.book.plans[0]
+    jobs = [job_for(desk.model, plan, seeds=seeds) for seeds in ((1, 2), (3,))]
+    claims = [claimed(job) for job in jobs]
+    made = ran(desk, *claims)
+    rows = results(desk, claims, made, lambda: 0.0)
+
+    assert [len(images) for _, _, images in rows] == [2, 1]
+    assert [result.seeds for _, result, _ in rows] == [(1, 2), (3,)]
+    assert [image for _, _, images in rows for image in images] == list(made.rendered.images)
+
+
+def test_a_result_tells_what_really_happened(desk: Desk) -> None:
+    claim = claimed(job_for(desk.model, desk.book.plans[1]), waited_ms=7.0)
+    made = ran(desk, claim)
+    ((_, result, _),) = results(desk, [claim], made, lambda: 100.0)
+
+    assert (result.job_id, result.worker, result.batch_size) == (claim.job.id, "worker-1", 1)
+    assert (result.timing.queue_ms, result.timing.total_ms) == (7.0, 107.0)
+    assert result.timing.making_ms == pytest.approx(made.rendered.total_ms, abs=0.05)
+    assert result.cache == desk.book.plans[1].counts
+
+
+def test_the_compute_fraction_is_that_of_the_plan_that_ran(desk: Desk) -> None:
+    full = ran(desk, claimed(job_for(desk.model, desk.book.plans[0])))
+    half = ran(desk, claimed(job_for(desk.model, desk.book.plans[1])))
+
+    assert full.plan.compute_fraction == 1.0
+    assert half.plan.compute_fraction < 1.0
+
+
+def test_predictions_are_compared_with_the_time_it_took(desk: Desk) -> None:
+    made = ran(desk, claimed(job_for(desk.model, desk.book.plans[0])))
+
+    assert made.error_ratio == pytest.approx(made.rendered.total_ms / made.predicted_ms)
+
+
+def test_an_empty_negative_prompt_is_none_at_all(tiny: Model) -> None:
+    plan = book_for(tiny).plans[0]
+
+    assert prompts_of(job_for(tiny, plan, negative_prompt=""))[0].negative is None
+    assert prompts_of(job_for(tiny, plan, negative_prompt="red"))[0].negative == "red"
+
+
+def test_pictures_of_a_batch_are_those_made_alone(tiny: Model) -> None:
+    frame = a_frame(tiny, 3, solver="dpmpp_2m")
+    together = render(tiny, some_prompts(1, 2), frame).images
+    for image, seed in zip(together, (1, 2), strict=True):
+        (alone,) = render(tiny, some_prompts(seed), frame).images
+
+        assert abs(pixels(image) - pixels(alone)).max() <= 1
+
+
+def test_every_stage_of_a_rendering_takes_time(tiny: Model) -> None:
+    made = render(tiny, some_prompts(1), a_frame(tiny, 2))
+    stages = (made.encode_ms, made.denoise_ms, made.decode_ms, made.png_ms)
+
+    assert min(stages) > 0
+    assert made.total_ms == pytest.approx(sum(stages))

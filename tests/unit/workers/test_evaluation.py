@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from io import StringIO
+from typing import TYPE_CHECKING
+
+import pytest
+from rich.console import Console
+
+from tests.rendering import is_untouched
+from workers.evaluating import table
+from workers.evaluation import SpeedUp, speed_ups
+
+if TYPE_CHECKING:
+    from workers.pipeline import Model
+
+
+def test_each_fraction_is_measured_beside_the_uncached_run(tiny: Model) -> None:
+    told: list[tuple[str, int, int]] = []
+    found = speed_ups(
+        tiny, 16, 4, (0.5, 1.0), repeats=2, progress=lambda *progress: told.append(progress)
+    )
+
+    half, whole = found
+    assert half.compute_fraction < whole.compute_fraction == pytest.approx(1.0)
+    assert half.ideal > whole.ideal == pytest.approx(1.0)
+    assert told[-1] == ("fraction 1", 2, 2)
+
+
+def test_every_family_can_be_measured(model: Model) -> None:
+    (found,) = speed_ups(model, model.native_size, 2, (0.5,), repeats=1)
+
+    assert found.measured > 0
+    assert found.lowest == found.highest == pytest.approx(found.efficiency)
+    assert is_untouched(model.pipe.unet)
+
+
+def test_efficiency_is_measured_over_ideal() -> None:
+    found = SpeedUp(compute_fraction=0.5, ideal=2.0, measured=1.8, lowest=0.8, highest=1.0)
+
+    assert found.efficiency == 0.9
+    assert found.to_dict()["efficiency"] == 0.9
+
+
+def test_the_table_shows_every_fraction() -> None:
+    found = [SpeedUp(share, 1 / share, 1 / share, 1.0, 1.0) for share in (0.75, 0.5)]
+    page = StringIO()
+    Console(file=page, width=100).print(table("emoji", 20, found))
+
+    assert "emoji, 20 steps" in page.getvalue()
+    assert "0.75" in page.getvalue()
+    assert "2.00×" in page.getvalue()

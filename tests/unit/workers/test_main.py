@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.tiny_books import book_for
+from workers.calibration_files import book_path
+from workers.errors import CalibrationError
+from workers.main import WorkerSettings, prepare, warm_up
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from workers.pipeline import Model
+
+
+@pytest.fixture
+def settings(tiny: Model, tmp_path: Path) -> WorkerSettings:
+    """Return the settings of a worker whose plan book lies in a folder of its own."""
+    book_path(tmp_path, 16, 16).write_text(json.dumps(book_for(tiny).to_dict()))
+    return WorkerSettings(model="sd1", store_url="redis://unused", plans=tmp_path, max_batch=2)
+
+
+def test_a_worker_measures_itself_before_it_announces_anything(
+    tiny: Model, settings: WorkerSettings
+) -> None:
+    desk, card = prepare(tiny, settings)
+
+    assert (card.model, card.revision, card.ready) == (tiny.name, tiny.revision, False)
+    assert (card.book, card.costs, card.max_batch) == (desk.book.digest, desk.costs, 2)
+    assert [size for size, _ in card.costs.by_batch] == [1, 2]
+    assert all(ratio > 0 for ratio in warm_up(desk))
+
+
+def test_every_worker_has_a_name_of_its_own(tiny: Model, settings: WorkerSettings) -> None:
+    (_, one), (_, other) = (prepare(tiny, settings) for _ in range(2))
+
+    assert one.worker != other.worker
+
+
+def test_a_worker_without_a_plan_book_says_how_to_make_one(tiny: Model, tmp_path: Path) -> None:
+    with pytest.raises(CalibrationError, match="run blockcache calibrate"):
+        prepare(tiny, WorkerSettings(model="sd1", store_url="redis://unused", plans=tmp_path))

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from schedules.book import Plan, Quality
+from schedules.change import ChangeProfile
+from schedules.rules import deepcache
+from tests.builders import METRIC, a_book, a_unet_graph, costs
+from workers.plots import change_curves, frontier, heat_map, text_map, write
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.figure import Figure
+
+
+def a_plan() -> Plan:
+    graph = a_unet_graph()
+    return Plan.of("ddim", "deepcache-3", deepcache(6, graph, 3), graph, Quality(METRIC, 0.9))
+
+
+def has_drawing(figure: Figure, path: Path) -> bool:
+    """Return whether the figure was written as a picture with more than background in it."""
+    pixels = np.array(Image.open(write(figure, path)))
+    return len(np.unique(pixels.reshape(-1, pixels.shape[-1]), axis=0)) > 10
+
+
+def test_the_text_map_has_a_line_a_unit_and_a_mark_a_step() -> None:
+    lines = dict(line.split() for line in text_map(a_plan(), a_unet_graph()).splitlines())
+
+    assert list(lines) == [unit.name for unit in a_unet_graph().units]
+    assert lines["up.1.entry.1"] == "█░░█░░"
+    assert lines["mid.resnet.0"] == "█··█··"
+    assert lines["up.1.resnet.1"] == "██████"
+
+
+def test_the_heat_map_names_every_unit(tmp_path: Path) -> None:
+    figure = heat_map(a_plan(), a_unet_graph())
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+
+    assert labels == [unit.name for unit in a_unet_graph().units]
+    assert has_drawing(figure, tmp_path / "new" / "schedule.png")
+
+
+def test_the_frontier_marks_the_chosen_plan(tmp_path: Path) -> None:
+    book = a_book()
+    figure = frontier(book, costs(), book.plans[1])
+    legend = figure.axes[0].get_legend()
+
+    assert legend is not None
+    assert {text.get_text() for text in legend.get_texts()} == {
+        "full", "uniform", "deepcache", "chosen",
+    }  # fmt: skip
+    assert has_drawing(figure, tmp_path / "frontier.png")
+
+
+def test_change_curves_have_a_panel_a_role(tmp_path: Path) -> None:
+    changes = ((0.5, 0.3, 0.2),) * len(a_unet_graph())
+    profile = ChangeProfile(changes, changes, samples=2)
+    figure = change_curves(profile, a_unet_graph(), "emoji, ddim, 4 steps")
+
+    assert [axes.get_title() for axes in figure.axes] == ["resnet", "transformer"]
+    assert has_drawing(figure, tmp_path / "change.png")
