@@ -129,9 +129,9 @@ def calibrate(model: Model, settings: CalibrationSettings, progress: Progress) -
     screened = _judged(
         studio, judge, tried, min(settings.screening_pictures, total), "screening", progress
     )
-    promising = undominated(screened, costs, time_slack=0.05, quality_slack=0.01)
+    promising = undominated(screened, costs, time_slack=0.02, quality_slack=0.001)
     measured = _judged(studio, judge, promising, total, "measuring", progress)
-    kept = undominated(measured, costs, time_slack=0.08, quality_slack=0.002)
+    kept = undominated(measured, costs, time_slack=0.03, quality_slack=0.0005)
     book = PlanBook(
         model.name, model.revision, settings.width, settings.height, METRIC, graph, kept
     )
