@@ -26,7 +26,7 @@ $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "blockcache needs Python 3.11 or newer; name one with make PYTHON=..." >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) \
-	  || { echo "Cannot create $(VENV): is the disk full, or python3-venv missing?" >&2; exit 1; }
+	  || { rm -rf $(VENV); echo "Cannot create $(VENV): is the disk full, or python3-venv missing?" >&2; exit 1; }
 
 $(VENV)/.run-installed: $(INPUTS) | $(VENV)/bin/python
 	@echo "installing into $(VENV) (once; a few minutes) ..."

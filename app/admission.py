@@ -14,7 +14,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from schedules.planner import Choice, plan
+from schedules.planner import Choice, plan, prices
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -132,8 +132,8 @@ def slowest(cards: Sequence[WorkerCard], book: PlanBook) -> WorkerCard:
 def minimum_ms(ask: Ask, book: PlanBook, card: WorkerCard, taken_ms: float) -> float:
     """Return the smallest whole budget that one worker can promise when `taken_ms` are gone."""
     able = [p for p in book.plans if p.quality.value >= ask.min_quality]
-    p95s = (card.costs.p95_ms(p.steps, p.unit_runs, ask.images) for p in able)
-    return float(math.ceil(taken_ms + min(p95s)))
+    fastest_ms = min(offer.p95_ms for offer in prices(able, card.costs, batch=ask.images))
+    return float(math.ceil(taken_ms + fastest_ms))
 
 
 def _refuse(ask: Ask, book: PlanBook, load: Load, needed_ms: float) -> TooSmall | Queued:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 import httpx
 
 from app.errors import ServiceError
+from app.settings import MAX_BUDGET_MS
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -41,7 +42,7 @@ class Client:
 
     def generate(self, **fields: Any) -> dict[str, Any]:
         """Make pictures; waits three times the budget and a little more."""
-        budget_ms = fields.get("latency_budget_ms") or 0.0
+        budget_ms = fields.get("latency_budget_ms") or MAX_BUDGET_MS
         patience_s = 3 * budget_ms / 1000 + 2 * PATIENCE_S
         return self._json("POST", "/generate", json=fields, timeout=patience_s)
 

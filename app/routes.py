@@ -16,6 +16,7 @@ from app.errors import (
     InvalidRequest,
     NotAcceptable,
     NoWorkers,
+    UnknownImage,
     UnknownJob,
     UnsupportedType,
 )
@@ -27,6 +28,7 @@ METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 PROBLEM = schemas.openapi_problem()
 REFUSALS: dict[int | str, dict[str, Any]] = dict.fromkeys((406, 413, 415, 422, 503, 504), PROBLEM)
 
+IMAGE_INDEX = re.compile(r"[0-9]{1,2}", re.ASCII)
 JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
 router = APIRouter()
@@ -56,8 +58,16 @@ def known_job_id(job_id: str) -> str:
     return job_id
 
 
+def known_index(index: str) -> int:
+    """Refuse what can be no picture's number before anybody looks for it."""
+    if not IMAGE_INDEX.fullmatch(index):
+        raise UnknownImage("Pictures are numbered from 0.")
+    return int(index)
+
+
 Serving = Annotated[Service, Depends(service_of)]
 JobId = Annotated[str, Depends(known_job_id)]
+ImageIndex = Annotated[int, Depends(known_index)]
 Accept = Annotated[str, Header()]
 ReadTimeout = Annotated[str, Header(alias="x-stainless-read-timeout")]
 Needs = [Depends(require_json)]
@@ -98,11 +108,11 @@ async def job_status(job_id: JobId, service: Serving) -> Response:
 
 
 @router.get(
-    "/jobs/{job_id}/images/{index:int}",
+    "/jobs/{job_id}/images/{index}",
     response_class=Response,
     responses={200: {"content": {PNG: {}}}, 404: PROBLEM},
 )
-async def job_image(job_id: JobId, index: int, service: Serving) -> Response:
+async def job_image(job_id: JobId, index: ImageIndex, service: Serving) -> Response:
     """Return one picture of a finished job."""
     image = await service.image(job_id, index)
     return Response(image, headers={"Cache-Control": "private, max-age=300"}, media_type=PNG)

@@ -227,6 +227,7 @@ class Service:
             height=book.height,
             guidance_scale=float(usual if guidance is None else guidance),
             plan=PlanOrder.of(decision.admit.choice.picked),
+            min_quality=request.min_quality,
         )
 
     async def _outcome(self, accepted: Accepted, gone: Gone) -> Outcome:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 METRICS_PORT = 9101
 POLL_S = 0.2
-STOP_GRACE_S = 15.0
+STOP_GRACE_S = 40.0  # a worker may take 30 s to finish what it is making
 LAST_LINES = 12
 
 

@@ -48,6 +48,11 @@ class StageCosts:
         computed = sum(count * ms for count, ms in runs)
         return self.start_ms + steps * self.fixed_ms + computed
 
+    def total_ms(self, steps: int, unit_runs: Sequence[int]) -> float:
+        """All stages, from text to encoded pictures."""
+        once = self.encode_ms + self.decode_ms + self.png_ms
+        return once + self.denoise_ms(steps, unit_runs)
+
     def compute_fraction(self, steps: int, unit_runs: Sequence[int]) -> float:
         """Share of the unit time of an uncached run that is spent."""
         spent = sum(count * ms for count, ms in zip(unit_runs, self.unit_ms, strict=True))
@@ -104,9 +109,7 @@ class CostModel:
 
     def total_ms(self, steps: int, unit_runs: Sequence[int], batch: int = 1) -> float:
         """Predict the median milliseconds from text to encoded pictures."""
-        costs = self.at(batch)
-        whole = costs.encode_ms + costs.denoise_ms(steps, unit_runs) + costs.decode_ms
-        return (whole + costs.png_ms) * self.drift.median
+        return self.at(batch).total_ms(steps, unit_runs) * self.drift.median
 
     def p95_ms(self, steps: int, unit_runs: Sequence[int], batch: int = 1) -> float:
         """Predict the milliseconds that 95 of 100 runs stay within."""

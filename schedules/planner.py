@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from schedules.book import Plan, PlanBook
     from schedules.cost import CostModel
 
@@ -42,11 +44,16 @@ class Infeasible:
 
 def price(plan: Plan, costs: CostModel, margin: float = 1.0, batch: int = 1) -> Priced:
     """Predict what a plan costs; `margin` stretches the 95th percentile."""
-    return Priced(
-        plan,
-        costs.total_ms(plan.steps, plan.unit_runs, batch),
-        costs.p95_ms(plan.steps, plan.unit_runs, batch) * margin,
-    )
+    return prices((plan,), costs, margin, batch)[0]
+
+
+def prices(
+    plans: Iterable[Plan], costs: CostModel, margin: float = 1.0, batch: int = 1
+) -> list[Priced]:
+    """Predict what each plan costs, in their order."""
+    stages, drift = costs.at(batch), costs.drift
+    raw = ((p, stages.total_ms(p.steps, p.unit_runs)) for p in plans)
+    return [Priced(p, ms * drift.median, ms * drift.p95 * margin) for p, ms in raw]
 
 
 def plan(
@@ -66,7 +73,7 @@ def plan(
     """
     floor = min(min_quality, max(p.quality.value for p in book.plans))
     able = (p for p in book.plans if p.quality.value >= floor)
-    priced = sorted((price(p, costs, margin, batch) for p in able), key=_worth, reverse=True)
+    priced = sorted(prices(able, costs, margin, batch), key=_worth, reverse=True)
     fitting = [candidate for candidate in priced if wait_ms + candidate.p95_ms <= budget_ms]
     if not fitting:
         fastest = min(priced, key=lambda candidate: candidate.p95_ms)
@@ -81,19 +88,26 @@ def _worth(candidate: Priced) -> tuple[float, float]:
 
 
 def refit(
-    ordered: Plan, left_ms: float, book: PlanBook, costs: CostModel, *, batch: int = 1
+    ordered: Plan,
+    left_ms: float,
+    book: PlanBook,
+    costs: CostModel,
+    *,
+    batch: int = 1,
+    min_quality: float = 0.0,
 ) -> Priced:
     """Return the ordered plan while its median fits into the time left, else the best that does.
 
     The margin for slow runs was taken when the plan was ordered, and is there to be used up. What
     replaces it fits with its own 95th percentile, or is the fastest there is when none fits. It is
-    never better than ordered while the book has lesser plans.
+    never better than ordered while the book has lesser plans, and never below `min_quality`.
     """
     asked = price(ordered, costs, batch=batch)
     if asked.predicted_ms <= left_ms:
         return asked
-    lesser = tuple(p for p in book.plans if p.quality.value <= ordered.quality.value)
-    found = plan(left_ms, 0.0, book.with_plans(lesser or book.plans), costs, batch=batch)
+    able = [p for p in book.plans if p.quality.value >= min_quality] or [ordered]
+    lesser = [p for p in able if p.quality.value <= ordered.quality.value]
+    found = plan(left_ms, 0.0, book.with_plans(lesser or able), costs, batch=batch)
     cheaper = found.fastest if isinstance(found, Infeasible) else found.picked
     return min(asked, cheaper, key=lambda candidate: candidate.p95_ms)
 

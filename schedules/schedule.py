@@ -39,11 +39,6 @@ class Counts:
         total = self.computed + self.reused + self.skipped
         return (self.reused + self.skipped) / total if total else 0.0
 
-    def __add__(self, other: Counts) -> Counts:
-        return Counts(
-            self.computed + other.computed, self.reused + other.reused, self.skipped + other.skipped
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
@@ -77,11 +72,6 @@ class Schedule:
     def digest(self) -> str:
         """A short name of exactly this table."""
         return hashlib.sha256(f"{self.units}:{self.encode()}".encode()).hexdigest()[:16]
-
-    @property
-    def distinct_rows(self) -> int:
-        """How many different step rows there are (each is one graph on a GPU)."""
-        return len(set(self.computes))
 
     @staticmethod
     def cheapest_row(graph: UnitGraph) -> tuple[Work, ...]:

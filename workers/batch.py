@@ -10,6 +10,7 @@ from app.contract.jobs import RanPlan, Result, Timing
 from schedules.book import Plan, Quality
 from schedules.errors import InvalidSchedule
 from schedules.planner import Priced, refit, remaining_ms
+from workers.errors import ModelError
 from workers.pace import Pace
 from workers.rendering import Rendered, render
 from workers.sampler import Frame, Prompt
@@ -43,13 +44,12 @@ class Ran:
     plan: RanPlan
     batch_size: int
     predicted_ms: float
+    slowness: float | None
 
     @property
-    def error_ratio(self) -> float | None:
-        """Actual ÷ predicted time of the whole batch, None when steps were hurried."""
-        if self.plan.hurried_steps:
-            return None
-        return self.rendered.total_ms / self.predicted_ms
+    def error_ratio(self) -> float:
+        """Actual ÷ predicted time: of the whole batch, or of its part before it was hurried."""
+        return self.slowness or self.rendered.total_ms / self.predicted_ms
 
 
 def run_batch(
@@ -65,19 +65,35 @@ def run_batch(
     waits any more or the worker must stop, InvalidSchedule when the plan was made for another UNet.
     """
     job = claims[0].job
+    _check_same_model(job, desk)
     prompts = [prompt for claim in claims for prompt in prompts_of(claim.job)]
     deadline_s = claimed_s + min(claim.left_ms for claim in claims) / 1e3
     ordered = ordered_plan(job.plan, desk.book)
     left_ms = (deadline_s - time.monotonic()) * 1e3
-    priced = refit(ordered, left_ms, desk.book, desk.costs, batch=len(prompts))
+    priced = refit(
+        ordered,
+        left_ms,
+        desk.book,
+        desk.costs,
+        batch=len(prompts),
+        min_quality=job.min_quality,
+    )
     after_ms = remaining_ms(priced.plan, desk.book, desk.costs, batch=len(prompts))
-    pace = Pace(lease, after_ms, deadline_s, must_stop)
+    # Hurried steps have no measured quality, so a request with a quality floor gets none.
+    hurry_by_s = float("inf") if job.min_quality else deadline_s
+    pace = Pace(lease, priced.predicted_ms, after_ms, hurry_by_s, must_stop)
     plan = priced.plan
     frame = Frame(job.width, job.height, job.guidance_scale, plan.solver, plan.schedule)
     rendered = render(desk.model, prompts, frame, pace)
     replanned = plan.schedule != ordered.schedule or plan.solver != ordered.solver
     ran = ran_plan(priced, desk.costs, len(prompts), replanned, pace.hurried_steps)
-    return Ran(rendered, ran, len(prompts), priced.predicted_ms)
+    return Ran(rendered, ran, len(prompts), priced.predicted_ms, pace.slowness)
+
+
+def _check_same_model(job: Job, desk: Desk) -> None:
+    made_for = (job.revision, job.width, job.height)
+    if made_for != (desk.model.revision, desk.book.width, desk.book.height):
+        raise ModelError("the job is for other weights or another size than this worker has")
 
 
 def prompts_of(job: Job) -> list[Prompt]:

@@ -44,7 +44,7 @@ def save(calibration: Calibration, model: Model, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         _write(book_path(folder, settings.width, settings.height), book.to_dict())
         _write(folder / f"costs-{settings.width}x{settings.height}.json", costs)
-        _save_profiles(calibration, made, folder / "profiles.safetensors")
+        _save_profiles(calibration, made, _profiles_path(folder, settings.width, settings.height))
     except OSError as error:
         raise CalibrationError(f"cannot write to {folder}: {error.strerror or error}") from error
 
@@ -79,9 +79,13 @@ def _save_profiles(calibration: Calibration, made: dict[str, Any], path: Path) -
     save_file(tensors, path, metadata={"samples": samples, "made": json.dumps(made)})
 
 
-def load_profiles(folder: Path) -> dict[tuple[str, int], ChangeProfile]:
+def _profiles_path(folder: Path, width: int, height: int) -> Path:
+    return folder / f"profiles-{width}x{height}.safetensors"
+
+
+def load_profiles(folder: Path, width: int, height: int) -> dict[tuple[str, int], ChangeProfile]:
     """Read the change profiles by (solver, steps); raises CalibrationError when there are none."""
-    path = folder / "profiles.safetensors"
+    path = _profiles_path(folder, width, height)
     if not path.is_file():
         raise CalibrationError(f"no {path.name} in {folder}: run blockcache calibrate first")
     with safe_open(path, framework="pt") as file:

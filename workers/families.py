@@ -96,20 +96,28 @@ def _decode_sd(pipe: Any, latents: Tensor) -> Tensor:
 
 
 def _decode_sdxl(pipe: Any, latents: Tensor) -> Tensor:
-    vae, config = pipe.vae, pipe.vae.config
-    upcast = vae.dtype == torch.float16 and config.force_upcast
-    if upcast:  # the SDXL autoencoder overflows in half precision
-        vae.to(dtype=torch.float32)
-        latents = latents.float()
-    if config.latents_mean is not None and config.latents_std is not None:
-        mean = latents.new_tensor(config.latents_mean).view(1, -1, 1, 1)
-        std = latents.new_tensor(config.latents_std).view(1, -1, 1, 1)
-        latents = latents * std / config.scaling_factor + mean
-    else:
-        latents = latents / config.scaling_factor
-    images = vae.decode(latents, return_dict=False)[0]
-    if upcast:
+    vae = pipe.vae
+    upcast = vae.dtype == torch.float16 and vae.config.force_upcast
+    if not upcast:
+        return _watermarked(pipe, vae.decode(_unscaled(vae.config, latents), return_dict=False)[0])
+    vae.to(dtype=torch.float32)  # this autoencoder overflows in half precision
+    try:
+        images = vae.decode(_unscaled(vae.config, latents.float()), return_dict=False)[0]
+    finally:
         vae.to(dtype=torch.float16)
+    return _watermarked(pipe, images)
+
+
+def _unscaled(config: Any, latents: Tensor) -> Tensor:
+    scaled: Tensor = latents / config.scaling_factor
+    if config.latents_mean is None or config.latents_std is None:
+        return scaled
+    mean = latents.new_tensor(config.latents_mean).view(1, -1, 1, 1)
+    std = latents.new_tensor(config.latents_std).view(1, -1, 1, 1)
+    return latents * std / config.scaling_factor + mean
+
+
+def _watermarked(pipe: Any, images: Tensor) -> Tensor:
     watermark = getattr(pipe, "watermark", None)
     marked: Tensor = images if watermark is None else watermark.apply_watermark(images)
     return marked

@@ -55,6 +55,8 @@ class Lease:
                 self.wanted = self._queue.report(self._claims, self._step)
             except StoreUnavailable as error:
                 log.warning("cannot renew the lease: %s", error)
+            except Exception:  # the thread must go on: without a lease the job runs twice
+                log.exception("cannot renew the lease")
 
     def release(self) -> None:
         """Stop renewing."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 RATIOS_KEPT = 64
+STALL_FACTOR = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +55,11 @@ class WorkerLoop:
     ) -> None:
         self._queue = queue
         self._measured = desk.costs
-        self._desk = desk
         self._card = card
         self._metrics = metrics
         self._settings = settings
         self._ratios = deque(ratios, maxlen=RATIOS_KEPT)
+        self._desk = replace(desk, costs=self._corrected())
         self._stopping = threading.Event()
         self._news = threading.Event()
         self._busy_until_s = 0.0
@@ -86,7 +87,9 @@ class WorkerLoop:
             factors = batch_factors(self._desk.costs, self._card.max_batch)
             wait_s = self._settings.claim_wait_s
             claims = self._queue.claim(self._card.model, self._card.worker, factors, wait_s)
-            if claims:
+            if claims and self._stopping.is_set():
+                self._give_back(claims)
+            elif claims:
                 self._run(claims)
         except StoreUnavailable as error:
             log.warning("waiting for the store: %s", error)
@@ -96,7 +99,7 @@ class WorkerLoop:
         claimed_s = time.monotonic()
         self._announce(busy_ms=expected_ms(claims, self._desk.costs))
         try:
-            with leased(self._queue, claims, self._settings.stall_s) as lease:
+            with leased(self._queue, claims, self._stall_s(claims)) as lease:
                 ran = run_batch(self._desk, claims, lease, claimed_s, self._must_stop)
             self._finish(claims, ran, claimed_s)
         except Stopped:
@@ -110,6 +113,11 @@ class WorkerLoop:
             self._fail(claims, f"the worker failed: {type(error).__name__}", retry=True)
         finally:
             self._announce(busy_ms=0.0)
+
+    def _stall_s(self, claims: Sequence[Claimed]) -> float:
+        """Return how long a batch may go without finishing a step: many times what one takes."""
+        expected_s = expected_ms(claims, self._desk.costs) / 1e3
+        return max(self._settings.stall_s, STALL_FACTOR * expected_s)
 
     def _finish(self, claims: Sequence[Claimed], ran: Ran, claimed_s: float) -> None:
         def since_claim_ms() -> float:
@@ -146,11 +154,11 @@ class WorkerLoop:
 
     def _learn(self, ran: Ran) -> None:
         """Correct the predictions by what the run really took."""
-        if ran.error_ratio is None:
-            return
         self._ratios.append(ran.error_ratio * self._desk.costs.drift.median)
-        costs = self._measured.drifted(drift_of(self._ratios))
-        self._desk = replace(self._desk, costs=costs)
+        self._desk = replace(self._desk, costs=self._corrected())
+
+    def _corrected(self) -> CostModel:
+        return self._measured.drifted(drift_of(self._ratios))
 
     def _announce(self, busy_ms: float) -> None:
         self._busy_until_s = time.monotonic() + busy_ms / 1e3 if busy_ms else 0.0
@@ -175,6 +183,8 @@ class WorkerLoop:
             action()
         except StoreUnavailable as error:
             log.warning("cannot publish the worker card: %s", error)
+        except Exception:  # the thread must go on: without a card the worker gets no work
+            log.exception("cannot publish the worker card")
 
 
 def batch_factors(costs: CostModel, max_batch: int) -> tuple[float, ...]:

@@ -7,6 +7,7 @@ import os
 import secrets
 import signal
 import socket
+import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -71,7 +72,8 @@ def run(settings: WorkerSettings) -> None:
     queue = RedisWorkerQueue.connect(settings.store_url, settings.queue)
     loop = WorkerLoop(queue, desk, card, metrics, settings.loop, ratios)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: loop.stop())
+        # A thread of its own: a handler may interrupt the loop inside a lock that `stop` needs.
+        signal.signal(number, lambda *_: threading.Thread(target=loop.stop).start())
     log.info("ready: %s on %s", card.model, card.device)
     loop.run()
     queue.close()

@@ -64,7 +64,8 @@ def encode(model: Model, prompts: Sequence[Prompt], frame: Frame) -> Conditionin
 def initial_latents(model: Model, prompts: Sequence[Prompt], frame: Frame) -> Tensor:
     """Return unit Gaussian latents, B × C × h × w, each picture from its own seed alone.
 
-    Noise is drawn on the CPU, so that a seed gives the same picture on every device.
+    Noise is drawn on the CPU in the model's dtype, so that a seed's picture depends neither on the
+    device nor on the batch.
     """
     scale = model.pipe.vae_scale_factor
     shape = (1, model.pipe.unet.config.in_channels, frame.height // scale, frame.width // scale)
@@ -93,14 +94,33 @@ def denoise(
     scheduler = solver(frame.solver, model.pipe.scheduler.config)
     scheduler.set_timesteps(steps, device=model.device)
     latents = latents * scheduler.init_noise_sigma
+    device_steps = _DeviceSteps(model.device)
     with cached(model.units, frame.schedule) as run:
         for step, timestep in enumerate(scheduler.timesteps):
             run.begin_step(step)
             noise = _predict(model.pipe.unet, scheduler, latents, timestep, conditioning, frame)
             latents = scheduler.step(noise, timestep, latents, return_dict=False)[0]
+            device_steps.wait_for_previous()
             if not on_step(step, run, latents):
                 raise Stopped(f"stopped after step {step + 1} of {steps}")
         return latents, run.counts
+
+
+class _DeviceSteps:
+    """Keeps the loop at most one step ahead of a GPU, so that what it says of time is true."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._cuda = device.type == "cuda"
+        self._previous: torch.cuda.Event | None = None
+
+    def wait_for_previous(self) -> None:
+        """Mark the end of this step; return when the device has finished the one before."""
+        if not self._cuda:
+            return
+        if self._previous is not None:
+            self._previous.synchronize()
+        self._previous = torch.cuda.Event()
+        self._previous.record()
 
 
 def _predict(

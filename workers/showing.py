@@ -49,7 +49,7 @@ def run(
 
 def _draw(picked: Plan, book: PlanBook, costs: CostModel, folder: Path, out: Path) -> list[Path]:
     key = (picked.solver, picked.steps)
-    profile = load_profiles(folder).get(key)
+    profile = load_profiles(folder, book.width, book.height).get(key)
     title = f"{book.model}, {picked.solver}, {picked.steps} steps"
     paths = [
         write(heat_map(picked, book.graph), out / "schedule.png"),

@@ -99,6 +99,7 @@ class Job:
     height: int
     guidance_scale: float
     plan: PlanOrder
+    min_quality: float = 0.0
     trace: str | None = None
     owner: str | None = None
 
@@ -112,7 +113,7 @@ class Job:
         """Jobs of the same class can run as one batch."""
         parts = (
             self.model, self.revision, self.width, self.height, self.guidance_scale,
-            self.plan.solver, self.plan.table, self.plan.correction,
+            self.plan.solver, self.plan.table, self.plan.correction, self.min_quality,
         )  # fmt: skip
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 

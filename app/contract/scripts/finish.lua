@@ -6,6 +6,10 @@ local id, token, result, ttl = unpack(ARGV, 1, 4)
 go_on_when_full()
 if repeated(id, token, 'done') then return 1 end
 if not held(id, token) then return 0 end
+if get(id, 'cancel') then
+  cancelled(id, ttl)
+  return 1
+end
 
 local pictures = IMAGES_ .. id
 redis.call('DEL', pictures)

@@ -79,16 +79,6 @@ def test_the_hit_ratio_is_the_share_not_computed() -> None:
     assert Counts().hit_ratio == 0.0
 
 
-def test_counts_of_two_runs_add_up() -> None:
-    assert Counts(1, 2, 3) + Counts(10, 20, 30) == Counts(11, 22, 33)
-
-
-def test_equal_rows_are_one_distinct_row() -> None:
-    row = (True, *[False] * 10)
-
-    assert Schedule((ALL, row, ALL, row)).distinct_rows == 2
-
-
 def test_tables_of_other_widths_have_other_digests() -> None:
     two, three = Schedule(((True,) * 2,)), Schedule(((True,) * 3,))
 

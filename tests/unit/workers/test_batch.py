@@ -80,7 +80,7 @@ def test_a_run_that_falls_behind_is_hurried_and_says_so(desk: Desk, tiny: Model)
 
     assert made.plan.hurried_steps == 1
     assert made.plan.replanned
-    assert made.error_ratio is None
+    assert made.error_ratio == made.slowness
 
 
 def test_a_plan_for_another_unet_is_refused(desk: Desk) -> None:

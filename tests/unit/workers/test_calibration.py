@@ -90,12 +90,12 @@ def test_what_is_written_is_what_is_read(
 
     assert (book.graph, book.plans) == (calibration.book.graph, calibration.book.plans)
     assert load_costs(tmp_path / "new", 16, 16) == calibration.costs
-    assert load_profiles(tmp_path / "new").keys() == calibration.profiles.keys()
+    assert load_profiles(tmp_path / "new", 16, 16).keys() == calibration.profiles.keys()
 
 
 def test_profiles_survive_the_file(tiny: Model, calibration: Calibration, tmp_path: Path) -> None:
     save(calibration, tiny, tmp_path)
-    for key, profile in load_profiles(tmp_path).items():
+    for key, profile in load_profiles(tmp_path, 16, 16).items():
         original = calibration.profiles[key]
         assert profile.samples == original.samples
         for row, known in zip(profile.mean, original.mean, strict=True):
@@ -169,8 +169,8 @@ def test_a_broken_book_says_which_file(tmp_path: Path, text: str) -> None:
 def test_missing_costs_and_profiles_say_so(tmp_path: Path) -> None:
     with pytest.raises(CalibrationError, match="costs-16x16"):
         load_costs(tmp_path, 16, 16)
-    with pytest.raises(CalibrationError, match=r"no profiles\.safetensors"):
-        load_profiles(tmp_path)
+    with pytest.raises(CalibrationError, match=r"no profiles-16x16\.safetensors"):
+        load_profiles(tmp_path, 16, 16)
 
 
 def test_a_folder_that_cannot_be_made_says_so(

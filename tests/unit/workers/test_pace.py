@@ -28,7 +28,7 @@ def a_pace(
     *remaining_ms: float, left_s: float = HOUR_S, wanted: tuple[str, ...] = ("a",)
 ) -> tuple[Pace, FakeLease]:
     lease: Any = FakeLease(*wanted)
-    return Pace(lease, remaining_ms, time.monotonic() + left_s, never), lease
+    return Pace(lease, 2000.0, remaining_ms, time.monotonic() + left_s, never), lease
 
 
 def never() -> bool:
@@ -61,7 +61,7 @@ def test_a_batch_goes_on_while_anybody_waits() -> None:
 def test_a_batch_stops_when_the_worker_must_be_done() -> None:
     stopping, lease = threading.Event(), a_pace()[1]
     waiting: Any = lease
-    pace = Pace(waiting, (1.0, 0.0), time.monotonic() + HOUR_S, stopping.is_set)
+    pace = Pace(waiting, 2.0, (1.0, 0.0), time.monotonic() + HOUR_S, stopping.is_set)
 
     assert pace(0, a_run(), LATENTS)
     stopping.set()
@@ -93,13 +93,33 @@ def test_a_late_run_is_hurried_and_the_hurried_steps_are_counted() -> None:
 )
 def test_a_run_is_late_when_what_remains_clearly_does_not_fit(left_ms: float, late: bool) -> None:
     lease: Any = FakeLease("a")
-    pace = Pace(lease, (100.0, 0.0), deadline_s=1000.0, must_stop=never)
+    pace = Pace(lease, 200.0, (100.0, 0.0), deadline_s=1000.0, must_stop=never)
 
     assert pace.is_late(0, now_s=1000.0 - left_ms / 1e3) is late
 
 
 def test_after_the_last_step_only_the_picture_can_be_late() -> None:
     lease: Any = FakeLease("a")
-    pace = Pace(lease, (100.0, 0.0), deadline_s=1000.0, must_stop=never)
+    pace = Pace(lease, 200.0, (100.0, 0.0), deadline_s=1000.0, must_stop=never)
 
     assert not pace.is_late(1, now_s=2000.0)
+
+
+def test_a_hurried_run_remembers_how_slow_it_was_before() -> None:
+    lease: Any = FakeLease("a")
+    pace = Pace(lease, 0.001, (0.0005, 0.0), time.monotonic() - 1.0, never)
+    run = a_run()
+    pace(0, run, LATENTS)
+    first = pace.slowness
+    pace(0, run, LATENTS)
+
+    assert first is not None
+    assert first > 0
+    assert pace.slowness == first
+
+
+def test_a_run_in_time_says_nothing_of_slowness() -> None:
+    pace, _ = a_pace(1000.0, 0.0)
+    pace(0, a_run(), LATENTS)
+
+    assert pace.slowness is None

@@ -22,7 +22,7 @@ def a_ran(*, hurried_steps: int = 0) -> Ran:
         "ddim", "full", 4, None, 1.0, 100.0, "psnr", 1.0,
         replanned=False, hurried_steps=hurried_steps,
     )  # fmt: skip
-    return Ran(made, plan, batch_size=2, predicted_ms=100.0)
+    return Ran(made, plan, batch_size=2, predicted_ms=100.0, slowness=None)
 
 
 def value(metrics: WorkerMetrics, name: str, **labels: str) -> float | None:
