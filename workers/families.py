@@ -114,7 +114,8 @@ def _unscaled(config: Any, latents: Tensor) -> Tensor:
         return scaled
     mean = latents.new_tensor(config.latents_mean).view(1, -1, 1, 1)
     std = latents.new_tensor(config.latents_std).view(1, -1, 1, 1)
-    return latents * std / config.scaling_factor + mean
+    unscaled: Tensor = latents * std / config.scaling_factor + mean
+    return unscaled
 
 
 def _watermarked(pipe: Any, images: Tensor) -> Tensor:

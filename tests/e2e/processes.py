@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import sys
@@ -14,6 +15,8 @@ import httpx
 from app.client import Client
 from app.store import EmbeddedStore
 from tests.integration.gateways import wait_until
+from workers.calibration_files import book_path, load_book
+from workers.pipeline import BUNDLED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,7 +39,8 @@ class Service:
     @contextmanager
     def another_worker(self) -> Iterator[subprocess.Popen[bytes]]:
         """Start one more worker."""
-        with process(worker_command(self.store_url, free_port()), self.folder / "w2.log") as child:
+        command = worker_command(self.store_url, free_port(), self.folder)
+        with process(command, self.folder / "worker-2.log") as child:
             yield child
 
     def http(self) -> httpx.Client:
@@ -52,7 +56,8 @@ def service(folder: Path) -> Iterator[Service]:
         port, metrics_port = free_port(), free_port()
         gateway = ["gateway", "--store-url", store.url, "--port", str(port)]
         stack.enter_context(process(gateway, folder / "gateway.log"))
-        command = worker_command(store.url, metrics_port)
+        write_quick_book(folder)
+        command = worker_command(store.url, metrics_port, folder)
         worker = stack.enter_context(process(command, folder / "worker.log"))
         url = f"http://127.0.0.1:{port}"
         wait_ready(url)
@@ -60,9 +65,16 @@ def service(folder: Path) -> Iterator[Service]:
         yield Service(url, store.url, metrics_url, worker, folder)
 
 
-def worker_command(store_url: str, metrics_port: int) -> list[str]:
+def write_quick_book(folder: Path) -> None:
+    """Write the bundled plan book without its long plans, so that tests stay short."""
+    book = load_book(BUNDLED["emoji"] / "blockcache", 64, 64)
+    quick = book.with_plans([plan for plan in book.plans if plan.steps <= 6])
+    book_path(folder, 64, 64).write_text(json.dumps(quick.to_dict()))
+
+
+def worker_command(store_url: str, metrics_port: int, plans: Path) -> list[str]:
     """Return the arguments of a worker that measures little, to start soon."""
-    options = ["--max-batch", "2", "--metrics-port", str(metrics_port)]
+    options = ["--max-batch", "2", "--metrics-port", str(metrics_port), "--plans", str(plans)]
     return ["worker", "--model", "emoji", "--store-url", store_url, *options]
 
 

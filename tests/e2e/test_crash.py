@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import redis
 
 from app.contract.keys import Keys
@@ -39,6 +40,7 @@ def announcements(pubsub: Any) -> Counter[bytes]:
     return heard
 
 
+@pytest.mark.timeout(300)
 def test_every_job_is_answered_once_though_its_worker_was_killed(tmp_path: Path) -> None:
     with service(tmp_path) as running, running.http() as client:
         store = redis.Redis.from_url(running.store_url)
