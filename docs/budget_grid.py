@@ -49,11 +49,11 @@ def _draw(budgets: list[float], rows: list[list[dict[str, Any]]]) -> Figure:
     figure = Figure(figsize=(1.12 * len(PROMPTS) + 1.9, 1.3 * len(rows) + 0.35))
     grid = figure.subplots(len(rows), len(PROMPTS), gridspec_kw={"wspace": 0.04, "hspace": 0.04})
     figure.subplots_adjust(left=0.125, right=0.995, top=0.92, bottom=0.01)
-    for budget, row, line in zip(budgets, rows, grid, strict=True):
+    for i, (budget, row, line) in enumerate(zip(budgets, rows, grid, strict=True)):
         for prompt, made, axes in zip(PROMPTS, row, line, strict=True):
             axes.imshow(_picture(made), interpolation="bicubic")
             axes.set_axis_off()
-            if line is grid[0]:
+            if i == 0:
                 axes.set_title(prompt, fontsize=9)
         line[0].text(-0.08, 0.5, _label(budget, row), transform=line[0].transAxes,
                      ha="right", va="center", fontsize=10)  # fmt: skip

@@ -106,3 +106,14 @@ async def test_cancelling_a_finished_job_changes_nothing(
 
 async def test_cancelling_an_unknown_job_says_so(gateway: RedisGatewayQueue) -> None:
     assert await gateway.cancel("unknown") is None
+
+
+async def test_a_cancelled_job_that_is_finished_all_the_same_stays_cancelled(
+    gateway: RedisGatewayQueue, worker: RedisWorkerQueue
+) -> None:
+    job = await submitted(gateway)
+    claimed = claim_one(worker)
+    await gateway.cancel(job.id)
+    assert worker.finish(claimed, a_result(claimed), some_images(claimed))
+    assert await _reason(gateway, job.id) is Reason.CANCELLED
+    assert await gateway.image(job.id, 0) is None

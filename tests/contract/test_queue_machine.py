@@ -161,7 +161,7 @@ class QueueMachine(RuleBasedStateMachine):
         result = a_result(claimed, worker=f"token {claimed.token}")
         assert self.worker.finish(claimed, result, some_images(claimed)) == held
         if held:
-            known.to(JobState.DONE)
+            known.to(JobState.CANCELLED if known.cancelled else JobState.DONE)
 
     @rule(claimed=consumes(claims), retry=st.booleans())
     def fail(self, claimed: Claimed, retry: bool) -> None:
