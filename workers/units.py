@@ -35,6 +35,12 @@ class UnitModule:
     module: nn.Module
     tap: nn.Module | None
 
+    @property
+    def tokens_last(self) -> bool:
+        """Whether the cached value is B × positions × C; all others are B × C × h × w."""
+        is_transformer = self.unit.role is Role.TRANSFORMER
+        return is_transformer and bool(getattr(self.module, "use_linear_projection", False))
+
     def unpacked(self, result: Any) -> Tensor:
         """Return the tensor in what the module returned."""
         tensor: Tensor = result[0] if isinstance(result, tuple) else result
@@ -216,7 +222,7 @@ def _stacked(
 def example_inputs(unet: Any) -> dict[str, Any]:
     """Return the smallest valid input of a UNet: one sample of zeros, any conditioning it wants."""
     config, weight = unet.config, next(unet.parameters())
-    side = 2 ** max(len(config.down_block_types) - 1, 0)
+    side = 2 ** len(config.down_block_types)  # group norms want more than one position
 
     def zeros(*shape: int) -> Tensor:
         empty: Tensor = weight.new_zeros(shape)

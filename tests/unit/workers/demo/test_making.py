@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+
+from tests.tiny_demo import TINY, workshop
+from workers.demo import checkpoints
+from workers.demo.errors import UnusableParts
+from workers.demo.exporting import read_parts
+from workers.demo.generating import generate
+from workers.pipeline import load
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a tiny model, made from nothing but its pictures."""
+    work = tmp_path_factory.mktemp("demo")
+    shop = workshop(work)
+    shop.parts(shop.pictures()).export(work / "model")
+    return work
+
+
+def test_the_result_is_a_model_that_any_worker_can_load(made: Path) -> None:
+    model = load(str(made / "model"))
+
+    drawn = generate(model, ["red, flat", "blue, 3d"], [0, 1], lambda *_: None)
+
+    assert drawn.shape == (2, 16, 16, 3)
+    assert drawn.std() > 0
+
+
+def test_weights_are_half_precision_safetensors(made: Path) -> None:
+    files = [path for path in (made / "model").rglob("*") if path.suffix == ".safetensors"]
+
+    assert len(files) == 3
+    assert load(str(made / "model"), dtype=None).pipe.vae.config.latent_channels == 4
+    assert not list((made / "model").rglob("*.bin"))
+
+
+def test_groups_that_are_left_out_are_not_learnt(tmp_path: Path) -> None:
+    names = {entry.name for entry in workshop(tmp_path).pictures().entries}
+
+    assert names == {"red", "green", "blue"}
+
+
+def test_training_goes_on_from_an_exported_model(made: Path, tmp_path: Path) -> None:
+    longer = replace(TINY, diffusion=replace(TINY.diffusion, steps=1, learning_rate=0.0))
+    shop = workshop(tmp_path, longer, made / "model")
+
+    again = shop.parts(shop.pictures())
+
+    before = read_parts(made / "model")
+    for name, tensor in before.unet.state_dict().items():
+        assert torch.allclose(again.unet.state_dict()[name], tensor, atol=1e-6), name
+    assert checkpoints.steps_done(tmp_path / "unet-16.safetensors") == 1
+    assert not (tmp_path / "autoencoder-16.safetensors").exists()
+
+
+def test_a_model_of_another_shape_cannot_be_trained_on(made: Path, tmp_path: Path) -> None:
+    wider = replace(TINY, unet_channels=(32, 32))
+    shop = workshop(tmp_path, wider, made / "model")
+
+    with pytest.raises(UnusableParts, match="another shape"):
+        shop.parts(shop.pictures())
+
+
+def test_a_folder_that_is_no_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnusableParts, match="is not a model"):
+        read_parts(tmp_path)
+
+
+def test_losses_are_kept_for_a_plot(tmp_path: Path) -> None:
+    longer = replace(TINY, diffusion=replace(TINY.diffusion, steps=25))
+    shop = workshop(tmp_path, longer)
+
+    shop.parts(shop.pictures())
+
+    rows = (tmp_path / "unet-losses.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows] == ["25"]
+    assert np.isfinite(float(rows[0].split(",")[1]))

@@ -1,0 +1,1 @@
+"""How the bundled demonstration model is made: pictures with captions and where they come from."""

@@ -1,0 +1,107 @@
+"""Teach the autoencoder to compress pictures, and make its latents standard normal a channel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from workers.demo.learning import Lesson
+from workers.demo.networks import autoencoder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from diffusers import AutoencoderKL
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from workers.demo.presets import Preset
+
+SQUARED_WEIGHT = 8.0
+EDGE_WEIGHT = 0.5
+KL_WEIGHT = 2e-4
+ENCODE_BATCH = 64
+
+
+def to_tensor(pictures: NDArray[np.uint8]) -> Tensor:
+    """Return N × S × S × 3 pixels as N × 3 × S × S in [-1, 1]."""
+    return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def lesson(
+    preset: Preset, pictures: NDArray[np.uint8], state: Path, device: torch.device
+) -> Lesson:
+    """Return how the autoencoder is taught: random crops, absolute, squared and edge errors."""
+    torch.manual_seed(0)
+    networks: Any = nn.ModuleDict({"vae": autoencoder(preset)})
+    networks.to(device, memory_format=torch.channels_last)
+    pixels = torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous()
+
+    def loss(nets: nn.ModuleDict, generator: torch.Generator) -> Tensor:
+        crops = random_crops(pixels, preset.autoencoder.batch, preset.crop, generator)
+        x = (crops.float() / 127.5 - 1).to(device)
+        return reconstruction_loss(nets["vae"], x, generator)
+
+    return Lesson(networks, loss, preset.autoencoder, state, half=preset.half)
+
+
+def random_crops(pixels: Tensor, count: int, side: int, generator: torch.Generator) -> Tensor:
+    """Return `count` crops, count × 3 × side × side, each from a random picture and place."""
+
+    def draw(below: int) -> list[int]:
+        found: list[int] = torch.randint(below, (count,), generator=generator).tolist()
+        return found
+
+    room = pixels.shape[-1] - side + 1
+    places = zip(draw(len(pixels)), draw(room), draw(room), strict=True)
+    return torch.stack([pixels[i, :, y : y + side, x : x + side] for i, y, x in places])
+
+
+def reconstruction_loss(vae: Any, x: Tensor, generator: torch.Generator) -> Tensor:
+    """Return errors of pixels and of edges, and a little pull of the latents towards N(0, 1)."""
+    posterior = vae.encode(x).latent_dist
+    noise = torch.randn(posterior.mean.shape, generator=generator).to(x.device)
+    made = vae.decode(posterior.mean + posterior.std * noise).sample.float()
+    pixels = (made - x).abs().mean() + SQUARED_WEIGHT * (made - x).square().mean()
+    edges = sum((e - f).abs().mean() for e, f in zip(_edges(made), _edges(x), strict=True))
+    kl = posterior.kl().mean() / posterior.mean[0].numel()
+    loss: Tensor = pixels + EDGE_WEIGHT * edges + KL_WEIGHT * kl
+    return loss
+
+
+def _edges(x: Tensor) -> tuple[Tensor, Tensor]:
+    return x[..., 1:] - x[..., :-1], x[..., 1:, :] - x[..., :-1, :]
+
+
+@torch.inference_mode()
+def latents_of(vae: AutoencoderKL, pictures: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
+    """Return mean and deviation of every picture's latents, N × C × h × w each, on the CPU."""
+    means, deviations = [], []
+    for start in range(0, len(pictures), ENCODE_BATCH):
+        x = to_tensor(pictures[start : start + ENCODE_BATCH]).to(vae.device)
+        posterior = vae.encode(x).latent_dist
+        means.append(posterior.mean.cpu())
+        deviations.append(posterior.std.cpu())
+    return torch.cat(means), torch.cat(deviations)
+
+
+@torch.no_grad()
+def standardise(vae: AutoencoderKL, pictures: NDArray[np.uint8]) -> None:
+    """Change the convolutions beside the latents so that each channel has mean 0, deviation 1.
+
+    What the autoencoder makes of a picture stays the same.
+    """
+    mean, _ = latents_of(vae, pictures)
+    centre = mean.mean((0, 2, 3)).to(vae.device)
+    scale = mean.std((0, 2, 3)).to(vae.device)
+    channels = len(centre)
+    quant, post = vae.quant_conv, vae.post_quant_conv
+    quant.bias[:channels] -= centre
+    quant.weight[:channels] /= scale.view(-1, 1, 1, 1)
+    quant.bias[:channels] /= scale
+    quant.bias[channels:] -= 2 * scale.log()
+    post.bias += (post.weight[:, :, 0, 0] @ centre.unsqueeze(1)).squeeze(1)
+    post.weight *= scale.view(1, -1, 1, 1)
