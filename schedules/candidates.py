@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from schedules.rules import (
@@ -15,13 +16,15 @@ from schedules.rules import (
     main_branch_cuts,
     uniform,
 )
+from schedules.search import Search
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from schedules.book import Plan
     from schedules.change import ChangeProfile
-    from schedules.cost import CostModel
+    from schedules.cost import CostModel, StageCosts
+    from schedules.influence import Influence
     from schedules.schedule import Schedule
     from schedules.units import UnitGraph
 
@@ -40,11 +43,14 @@ class Candidate:
 
 
 def candidates(
-    profile: ChangeProfile, graph: UnitGraph, deltas: Sequence[float] = DELTAS
+    profile: ChangeProfile,
+    graph: UnitGraph,
+    deltas: Sequence[float] = DELTAS,
+    further: Iterable[Candidate] = (),
 ) -> tuple[Candidate, ...]:
-    """Return every rule's schedules for one solver and step count, each table once."""
+    """Return every rule's and all `further` schedules for one solver and step count, each once."""
     found: dict[Schedule, Candidate] = {}
-    for candidate in _all(profile, graph, deltas):
+    for candidate in chain(_all(profile, graph, deltas), further):
         found.setdefault(candidate.schedule, candidate)
     return tuple(found.values())
 
@@ -61,6 +67,16 @@ def _all(profile: ChangeProfile, graph: UnitGraph, deltas: Sequence[float]) -> I
         for branch in range(len(main_branch_cuts(graph))):
             schedule = deepcache(steps, graph, interval, branch)
             yield Candidate(f"deepcache-{interval}-{branch}", schedule)
+
+
+def optimal(influence: Influence, graph: UnitGraph, costs: StageCosts) -> tuple[Candidate, ...]:
+    """Return the schedules of least expected error for their time, from dear to cheap.
+
+    Each is called by the share of the unit time that it spends.
+    """
+    whole = influence.steps * sum(costs.unit_ms) or 1.0
+    found = Search(influence, graph, costs).frontier()
+    return tuple(Candidate(f"optimal-{one.unit_ms / whole:.3f}", one.schedule) for one in found)
 
 
 def undominated(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 from schedules.errors import InvalidSchedule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from schedules.units import UnitGraph
 
@@ -38,6 +38,19 @@ class Counts:
         """Share of block executions that did not have to be computed."""
         total = self.computed + self.reused + self.skipped
         return (self.reused + self.skipped) / total if total else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reuse:
+    """Unit `unit` reuses at `step` what it computed at step `source`, and at `before` before that.
+
+    `before` is None where the unit has been computed only once so far.
+    """
+
+    step: int
+    unit: int
+    source: int
+    before: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +110,12 @@ class Schedule:
             for row in self.computes
         )
 
+    def reuses(self, graph: UnitGraph) -> tuple[Reuse, ...]:
+        """Return every reuse of a run, step after step, units in execution order."""
+        columns = enumerate(zip(*self.work(graph), strict=True))
+        found = (reuse for u, column in columns for reuse in _reuses(u, column))
+        return tuple(sorted(found, key=lambda reuse: (reuse.step, reuse.unit)))
+
     def counts(self, graph: UnitGraph) -> Counts:
         """Return how many block executions will be computed, reused and skipped."""
         flat = [work for row in self.work(graph) for work in row]
@@ -121,6 +140,15 @@ class Schedule:
     def of(cls, rows: Iterable[Sequence[bool]]) -> Self:
         """Build a schedule from any rows of truth values."""
         return cls(tuple(tuple(bool(c) for c in row) for row in rows))
+
+
+def _reuses(u: int, column: Sequence[Work]) -> Iterator[Reuse]:
+    source, before = 0, None
+    for step, work in enumerate(column[1:], start=1):
+        if work is Work.COMPUTED:
+            source, before = step, source
+        elif work is Work.REUSED:
+            yield Reuse(step, u, source, before)
 
 
 def _bits(row: Row) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from app.contract.jobs import RanPlan, Result, Timing
@@ -16,24 +16,35 @@ from workers.rendering import Rendered, render
 from workers.sampler import Frame, Prompt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from app.contract.jobs import Job, PlanOrder
     from app.contract.ports import Claimed
     from schedules.book import PlanBook
     from schedules.cost import CostModel
+    from schedules.schedule import Schedule
+    from workers.correction import Correction
     from workers.lease import Lease
     from workers.pipeline import Model
 
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What a worker makes pictures with: a model, its plan book, and its costs as of now."""
+    """What a worker makes pictures with: a model, its plan book, and its costs as of now.
+
+    `corrections` are by id, in the model's dtype on its device.
+    """
 
     worker: str
     model: Model
     book: PlanBook
     costs: CostModel
+    corrections: Mapping[str, Correction] = field(default_factory=dict)
+
+    def correction_of(self, plan: Plan) -> Correction | None:
+        """Return the correction a plan names, None when it is not known here or not the plan's."""
+        found = self.corrections.get(plan.correction or "")
+        return found if found is not None and found.is_for(plan.solver, plan.schedule) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +93,18 @@ def run_batch(
     # Hurried steps have no measured quality, so a request with a quality floor gets none.
     hurry_by_s = float("inf") if job.min_quality else deadline_s
     pace = Pace(lease, priced.predicted_ms, after_ms, hurry_by_s, must_stop)
-    plan = priced.plan
-    frame = Frame(job.width, job.height, job.guidance_scale, plan.solver, plan.schedule)
+    plan, correction = priced.plan, desk.correction_of(priced.plan)
+    seen = job.width, job.height, job.guidance_scale
+    frame = Frame(*seen, plan.solver, plan.schedule, correction)
     rendered = render(desk.model, prompts, frame, pace)
-    replanned = plan.schedule != ordered.schedule or plan.solver != ordered.solver
+    priced = replace(priced, plan=replace(plan, correction=correction.id if correction else None))
+    replanned = _work(priced.plan) != _work(ordered)
     ran = ran_plan(priced, desk.costs, len(prompts), replanned, pace.hurried_steps)
     return Ran(rendered, ran, len(prompts), priced.predicted_ms, pace.slowness)
+
+
+def _work(plan: Plan) -> tuple[str, Schedule, str | None]:
+    return plan.solver, plan.schedule, plan.correction
 
 
 def _check_same_model(job: Job, desk: Desk) -> None:
@@ -108,7 +125,8 @@ def ordered_plan(order: PlanOrder, book: PlanBook) -> Plan:
             f"the plan is for {order.units} units, this model has {len(book.graph)}"
         )
     quality = Quality(order.metric, order.quality)
-    return Plan.of(order.solver, order.rule, order.schedule(), book.graph, quality)
+    plan = Plan.of(order.solver, order.rule, order.schedule(), book.graph, quality)
+    return replace(plan, correction=order.correction)
 
 
 def ran_plan(

@@ -15,13 +15,16 @@ from typing import TYPE_CHECKING, Any
 from schedules.errors import InvalidSchedule
 from schedules.schedule import Counts, Schedule, Work
 from schedules.units import Role
+from workers.fixes import fixes_of
 from workers.units import replaced_forward
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from torch import Tensor
 
+    from workers.correction import Correction
+    from workers.fixes import Fixes
     from workers.units import UNetUnits, UnitModule
 
     Forward = Callable[..., Any]
@@ -31,24 +34,44 @@ class CacheRun:
     """The cache of one generation: what each unit last computed, and how often it did.
 
     Call `begin_step(s)` before every UNet call, s = 0, 1, …. `values[u]` is the last computed
-    update (residual unit) or output (output unit) of unit u.
+    update (residual unit) or output (output unit) of unit u, `before[u]` the computed one before
+    it, kept only with `two_taps` and only for units that reuse after a second compute.
+
+    `fixes[s]` corrects the reuses of step s. A fix belongs to values of certain steps, so what a
+    hurried step left older than planned is reused as it is; and so is everything in that step.
     """
 
-    def __init__(self, schedule: Schedule, units: UNetUnits) -> None:
+    def __init__(
+        self,
+        schedule: Schedule,
+        units: UNetUnits,
+        fixes: Sequence[Fixes] = (),
+        *,
+        two_taps: bool = False,
+    ) -> None:
         self._work = schedule.work(units.graph)
         self._cheapest = Schedule.cheapest_row(units.graph)
+        self._fixes = fixes or ({},) * schedule.steps
+        self._fixed: Fixes = {}
         self._hurry = False
         self.hurried_steps = 0
         self._row = self._work[0]
+        self._step = 0
         self._begun = 0
         self._computed = 0
         self._reused = 0
         self._shapes: list[tuple[int, ...]] = [()] * len(units.graph)
+        self._made: list[tuple[int | None, int | None]] = [(None, None)] * len(units.graph)
+        reuses = schedule.reuses(units.graph) if two_taps else ()
+        self._forecast = {reuse.unit for reuse in reuses if reuse.before is not None}
         self.values: list[Any] = [None] * len(units.graph)
+        self.before: list[Any] = [None] * len(units.graph)
 
     def begin_step(self, step: int) -> None:
         """Choose the row of the schedule that the next UNet call follows."""
+        self._step = step
         self._row = self._cheapest if self._hurry else self._work[step]
+        self._fixed = {} if self._hurry else self._fixes[step]
         self.hurried_steps += self._hurry
         self._hurry = False
         self._begun += 1
@@ -56,6 +79,11 @@ class CacheRun:
     def hurry(self) -> None:
         """Let the next step reuse everything there is, whatever the schedule says."""
         self._hurry = True
+
+    def detach(self) -> None:
+        """Let no gradient flow back through what is cached."""
+        for kept in (self.values, self.before):
+            kept[:] = [value if value is None else value.detach() for value in kept]
 
     @property
     def counts(self) -> Counts:
@@ -74,23 +102,36 @@ class CacheRun:
             if work is Work.SKIPPED:
                 return entry.packed(x.new_zeros(()).expand(self._shapes[u]))
             self._reused += 1
-            return entry.packed(reuse(x, self.values[u]))
+            return entry.packed(reuse(x, self._reusable(u)))
 
         return forward
+
+    def _reusable(self, u: int) -> Tensor:
+        fix, value = self._fixed.get(u), self.values[u]
+        corrected: Tensor = (
+            value if fix is None or fix.sources != self._made[u] else fix(value, self.before[u])
+        )
+        return corrected
 
     def _computing(self, u: int, entry: UnitModule, result: Any) -> Any:
         output = entry.unpacked(result)
         self._computed += 1
         self._shapes[u] = output.shape
         if entry.tap is None:
-            self.values[u] = output
+            self._store(u, output)
         return result
+
+    def _store(self, u: int, value: Tensor) -> None:
+        if u in self._forecast:
+            self.before[u] = self.values[u]
+        self.values[u] = value
+        self._made[u] = (self._step, self._made[u][0])
 
     def keep(self, u: int) -> Callable[[Any, Any, Tensor], None]:
         """Return the hook on the tap of residual unit u that keeps its update as it is made."""
 
         def hook(_module: Any, _inputs: Any, update: Tensor) -> None:
-            self.values[u] = update
+            self._store(u, update)
 
         return hook
 
@@ -134,17 +175,32 @@ REUSE: dict[Role, Callable[[UnitModule], Callable[[Tensor, Tensor], Tensor]]] = 
 
 
 @contextmanager
-def cached(units: UNetUnits, schedule: Schedule) -> Iterator[CacheRun]:
+def cached(
+    units: UNetUnits, schedule: Schedule, correction: Correction | None = None
+) -> Iterator[CacheRun]:
     """Let the UNet follow `schedule` inside this context; restores it whatever happens.
 
-    Raises InvalidSchedule when the table is for another UNet. An all-compute schedule gives bit
-    for bit what the bare UNet gives.
+    Raises InvalidSchedule when the table is for another UNet, CalibrationError when the correction
+    is for another table. An all-compute schedule gives bit for bit what the bare UNet gives.
     """
     if schedule.units != len(units.graph):
         raise InvalidSchedule(
             f"the schedule has {schedule.units} units, this UNet has {len(units.graph)}"
         )
-    run = CacheRun(schedule, units)
+    fixes: Sequence[Fixes] = ()
+    two_taps = False
+    if correction is not None:
+        fixes, two_taps = fixes_of(correction, schedule, units), correction.is_two_tap
+    with installed(units, CacheRun(schedule, units, fixes, two_taps=two_taps)) as run:
+        yield run
+
+
+@contextmanager
+def installed(units: UNetUnits, run: CacheRun) -> Iterator[CacheRun]:
+    """Let the UNet use the cache `run` inside this context; restores it whatever happens.
+
+    Runs may take turns, each going on from what it last computed, but not nest.
+    """
     with ExitStack() as stack:
         for u, entry in enumerate(units.modules):
             stack.enter_context(replaced_forward(entry.module, run.wrap(u, entry)))

@@ -1,24 +1,26 @@
 """Calibrate a model: how its units change, which plans are worth running, how good they are.
 
 The order of things: costs on this device; the uncached reference; for every solver and step count
-an uncached run that gives the change profile; candidate schedules from the profiles; all candidates
-on a few pictures, the promising ones on all pictures; the plan book.
+an uncached run that gives the change profile, and one with gradients that says what each reuse does
+to the picture; candidate schedules from both; all candidates on a few pictures, the promising ones
+on all pictures; the plan book.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from schedules.book import Plan, PlanBook, Quality
-from schedules.candidates import DELTAS, STEPS, candidates, undominated
+from schedules.candidates import DELTAS, STEPS, candidates, optimal, undominated
 from schedules.rules import all_compute
 from workers.costing import measure_costs
 from workers.errors import CalibrationError
 from workers.images import to_pixels
+from workers.influence import InfluenceSettings, measure_influence
 from workers.profiling import ChangeMeter
 from workers.quality import METRIC, Judge, PerceptualDistance
 from workers.sampler import Frame, Prompt, always, decode, denoise, encode, initial_latents
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from schedules.candidates import Candidate
     from schedules.change import ChangeProfile
     from schedules.cost import CostModel
     from schedules.schedule import Schedule
@@ -44,8 +47,9 @@ REFERENCE = ("dpmpp_2m", 50)
 class CalibrationSettings:
     """What a calibration covers. Pictures are `prompts` × seeds 0 … `seeds` − 1.
 
-    Change profiles are taken over all of them, quality over the first `quality_pictures` (every
-    prompt once before any repeats), and unpromising plans are dropped after a few.
+    Change profiles are taken over all of them, influence over the first `influence_pictures`,
+    quality over the first `quality_pictures` (every prompt once before any repeats), and
+    unpromising plans are dropped after a few.
     """
 
     width: int
@@ -59,12 +63,19 @@ class CalibrationSettings:
     batches: tuple[int, ...] = (1, 2, 4, 8)
     screening_pictures: int = 8
     quality_pictures: int = 32
+    influence_pictures: int = 24
+    influence: InfluenceSettings = field(default_factory=InfluenceSettings)
 
     def __post_init__(self) -> None:
         if not self.prompts or self.seeds < 1:
             raise CalibrationError("a calibration needs at least one prompt and one seed")
         if min(self.steps) < 2:
             raise CalibrationError("a change profile needs at least 2 steps")
+
+    @property
+    def runs(self) -> list[tuple[str, int]]:
+        """All pairs of solver and number of steps."""
+        return [(solver, steps) for solver in self.solvers for steps in self.steps]
 
     @property
     def requests(self) -> list[Prompt]:
@@ -121,10 +132,11 @@ def calibrate(model: Model, settings: CalibrationSettings, progress: Progress) -
     judge = Judge(reference, PerceptualDistance(model.device))
     progress("reference", 1, 1)
     profiles = dict(_profiles(studio, model, settings, progress))
+    searched = dict(_searched(model, settings, costs, progress))
     tried = [
-        Plan.of(solver, c.rule, c.schedule, graph, Quality(METRIC, 0.0))
-        for (solver, _), profile in profiles.items()
-        for c in candidates(profile, graph, settings.deltas)
+        Plan.of(run[0], c.rule, c.schedule, graph, Quality(METRIC, 0.0))
+        for run, profile in profiles.items()
+        for c in candidates(profile, graph, settings.deltas, searched[run])
     ]
     screened = _judged(
         studio, judge, tried, min(settings.screening_pictures, total), "screening", progress
@@ -153,13 +165,25 @@ def _costs(model: Model, settings: CalibrationSettings, progress: Progress) -> C
 def _profiles(
     studio: Studio, model: Model, settings: CalibrationSettings, progress: Progress
 ) -> Iterator[tuple[tuple[str, int], ChangeProfile]]:
-    runs = [(solver, steps) for solver in settings.solvers for steps in settings.steps]
-    for done, (solver, steps) in enumerate(runs, start=1):
+    for done, (solver, steps) in enumerate(settings.runs, start=1):
         meter = ChangeMeter(model.units.graph, steps)
         schedule = all_compute(steps, model.units.graph)
         studio.pictures(solver, schedule, len(settings.requests), meter.on_step)
-        progress("change profiles", done, len(runs))
+        progress("change profiles", done, len(settings.runs))
         yield (solver, steps), meter.profile()
+
+
+def _searched(
+    model: Model, settings: CalibrationSettings, costs: CostModel, progress: Progress
+) -> Iterator[tuple[tuple[str, int], tuple[Candidate, ...]]]:
+    """Give for each solver and step count the schedules of least expected error."""
+    graph, requests = model.units.graph, settings.requests[: settings.influence_pictures]
+    for done, (solver, steps) in enumerate(settings.runs, start=1):
+        schedule = all_compute(steps, graph)
+        frame = Frame(settings.width, settings.height, settings.guidance_scale, solver, schedule)
+        influence = measure_influence(model, requests, frame, settings.influence)
+        progress("influence", done, len(settings.runs))
+        yield (solver, steps), optimal(influence, graph, costs.at(1))
 
 
 def _judged(

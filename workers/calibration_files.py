@@ -18,13 +18,16 @@ from schedules.book import PlanBook
 from schedules.change import ChangeProfile
 from schedules.cost import CostModel
 from schedules.errors import ScheduleError
+from workers.correction import Correction
 from workers.errors import CalibrationError
 
 if TYPE_CHECKING:
+    from schedules.book import Plan
     from workers.calibration import Calibration
     from workers.pipeline import Model
 
 FOLDER = "blockcache"
+CORRECTIONS = "corrections"
 
 
 def book_path(folder: Path, width: int, height: int) -> Path:
@@ -127,3 +130,34 @@ def load_costs(folder: Path, width: int, height: int) -> CostModel:
         return CostModel.from_dict(json.loads(path.read_text()))
     except (OSError, ValueError) as error:
         raise CalibrationError(f"{path} cannot be read: {error}") from error
+
+
+def save_correction(correction: Correction, folder: Path) -> None:
+    """Write a correction beside the plan book; raises CalibrationError when it cannot be."""
+    path = _correction_path(folder, correction.id)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        correction.save(path)
+    except OSError as error:
+        raise CalibrationError(f"cannot write to {path}: {error.strerror or error}") from error
+
+
+def load_corrections(folder: Path, book: PlanBook) -> dict[str, Correction]:
+    """Read the corrections a book names, by id.
+
+    Raises CalibrationError when one is missing, damaged, or made for another plan or model.
+    """
+    named = {plan.correction: plan for plan in book.plans if plan.correction is not None}
+    return {name: _correction_of(plan, name, book, folder) for name, plan in named.items()}
+
+
+def _correction_of(plan: Plan, name: str, book: PlanBook, folder: Path) -> Correction:
+    correction = Correction.load(_correction_path(folder, name))
+    is_whole = correction.id == name and correction.origin.revision == book.revision
+    if not is_whole or not correction.is_for(plan.solver, plan.schedule):
+        raise CalibrationError(f"correction {name} is not the one that {plan.name} was made with")
+    return correction
+
+
+def _correction_path(folder: Path, correction_id: str) -> Path:
+    return folder / CORRECTIONS / f"{correction_id}.safetensors"

@@ -45,7 +45,7 @@ def calibrate(
 @click.option("--plans", type=click.Path(path_type=Path), help="Folder of the plan book.")
 @click.option("--size", default=None, help="Picture size, e.g. 512x512; default: the model's own.")
 @click.option("--max-batch", type=click.IntRange(1, 64), help="Most pictures at once.")
-@click.option("--threads", type=click.IntRange(1), help="CPU threads; default: torch's choice.")
+@click.option("--threads", type=click.IntRange(1), help="CPU threads; default: measured.")
 @click.option("--metrics-host", default="127.0.0.1", show_default=True)
 @click.option("--metrics-port", default=9101, show_default=True, help="0 turns metrics off.")
 def worker(

@@ -36,11 +36,17 @@ class Family:
     """One kind of pipeline.
 
     `encode(pipe, prompt, negative, width, height, guided)` conditions one picture;
-    `decode(pipe, latents)` gives pictures in [-1, 1], B × 3 × H × W.
+    `reveal(pipe, latents)` gives pictures in [-1, 1], B × 3 × H × W, as the autoencoder makes them;
+    `finish(pipe, images)` is what happens to them before anybody may see them.
     """
 
     encode: Callable[[Any, str, str | None, int, int, bool], Conditioning]
-    decode: Callable[[Any, Tensor], Tensor]
+    reveal: Callable[[Any, Tensor], Tensor]
+    finish: Callable[[Any, Tensor], Tensor]
+
+    def decode(self, pipe: Any, latents: Tensor) -> Tensor:
+        """Return finished pictures in [-1, 1], B × 3 × H × W."""
+        return self.finish(pipe, self.reveal(pipe, latents))
 
 
 def joined(parts: Sequence[Conditioning], guided: bool) -> Conditioning:
@@ -89,23 +95,30 @@ def _encode_sdxl(
     return Conditioning(torch.cat([no_text, text]), added)
 
 
-def _decode_sd(pipe: Any, latents: Tensor) -> Tensor:
-    images = pipe.vae.decode(latents / pipe.vae.config.scaling_factor, return_dict=False)[0]
+def _reveal_sd(pipe: Any, latents: Tensor) -> Tensor:
+    return _decoded(pipe.vae, latents / pipe.vae.config.scaling_factor)
+
+
+def _checked(pipe: Any, images: Tensor) -> Tensor:
     checked: Tensor = pipe.run_safety_checker(images, images.device, images.dtype)[0]
     return checked
 
 
-def _decode_sdxl(pipe: Any, latents: Tensor) -> Tensor:
+def _reveal_sdxl(pipe: Any, latents: Tensor) -> Tensor:
     vae = pipe.vae
     upcast = vae.dtype == torch.float16 and vae.config.force_upcast
     if not upcast:
-        return _watermarked(pipe, vae.decode(_unscaled(vae.config, latents), return_dict=False)[0])
+        return _decoded(vae, _unscaled(vae.config, latents))
     vae.to(dtype=torch.float32)  # this autoencoder overflows in half precision
     try:
-        images = vae.decode(_unscaled(vae.config, latents.float()), return_dict=False)[0]
+        return _decoded(vae, _unscaled(vae.config, latents.float()))
     finally:
         vae.to(dtype=torch.float16)
-    return _watermarked(pipe, images)
+
+
+def _decoded(vae: Any, latents: Tensor) -> Tensor:
+    images: Tensor = vae.decode(latents, return_dict=False)[0]
+    return images
 
 
 def _unscaled(config: Any, latents: Tensor) -> Tensor:
@@ -125,8 +138,8 @@ def _watermarked(pipe: Any, images: Tensor) -> Tensor:
 
 
 FAMILIES: dict[str, Family] = {
-    "StableDiffusionPipeline": Family(_encode_sd, _decode_sd),
-    "StableDiffusionXLPipeline": Family(_encode_sdxl, _decode_sdxl),
+    "StableDiffusionPipeline": Family(_encode_sd, _reveal_sd, _checked),
+    "StableDiffusionXLPipeline": Family(_encode_sdxl, _reveal_sdxl, _watermarked),
 }
 
 

@@ -18,7 +18,7 @@ from app.contract.settings import QueueSettings
 from app.contract.worker_queue import RedisWorkerQueue
 from schedules.planner import price
 from workers.batch import Desk
-from workers.calibration_files import FOLDER, load_book
+from workers.calibration_files import FOLDER, load_book, load_corrections
 from workers.costing import measure_costs
 from workers.errors import CalibrationError, ModelError
 from workers.loop import LoopSettings, WorkerLoop
@@ -26,6 +26,7 @@ from workers.pipeline import load
 from workers.rendering import render
 from workers.sampler import Frame, Prompt
 from workers.telemetry import WorkerMetrics, serve
+from workers.threads import settle_threads
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,6 +65,8 @@ def run(settings: WorkerSettings) -> None:
     if settings.threads:
         torch.set_num_threads(settings.threads)
     model = load(settings.model)
+    if not settings.threads:
+        log.info("CPU threads: %d", settle_threads(model))
     metrics = WorkerMetrics(model.name)
     if settings.metrics_port:
         _serve_metrics(metrics, settings)
@@ -89,9 +92,14 @@ def _serve_metrics(metrics: WorkerMetrics, settings: WorkerSettings) -> None:
 
 
 def prepare(model: Model, settings: WorkerSettings) -> tuple[Desk, WorkerCard]:
-    """Read the plan book and measure what its plans cost here."""
+    """Read the plan book and its corrections, and measure what its plans cost here."""
     width, height = settings.size or (model.native_size, model.native_size)
-    book = checked_book(model, settings.plans or model.folder / FOLDER, width, height)
+    folder = settings.plans or model.folder / FOLDER
+    book = checked_book(model, folder, width, height)
+    corrections = {
+        name: correction.to(model.device, model.dtype)
+        for name, correction in load_corrections(folder, book).items()
+    }
     max_batch = settings.max_batch or MAX_BATCH[model.device.type]
     guidance_scale = float(book.made.get("guidance_scale", 7.5))
     batches = [2**k for k in range(max_batch.bit_length())]
@@ -109,7 +117,7 @@ def prepare(model: Model, settings: WorkerSettings) -> tuple[Desk, WorkerCard]:
         costs=costs,
         max_batch=max_batch,
     )
-    return Desk(worker, model, book, costs), card
+    return Desk(worker, model, book, costs, corrections), card
 
 
 def checked_book(model: Model, folder: Path, width: int, height: int) -> PlanBook:
@@ -134,7 +142,8 @@ def warm_up(desk: Desk) -> list[float]:
     for plan in (chosen[0], *chosen):
         guidance_scale = float(desk.book.made.get("guidance_scale", 7.5))
         size = desk.book.width, desk.book.height
-        frame = Frame(*size, guidance_scale, plan.solver, plan.schedule)
+        correction = desk.correction_of(plan)
+        frame = Frame(*size, guidance_scale, plan.solver, plan.schedule, correction)
         made = render(desk.model, [Prompt("a red apple", None, 0)], frame)
         ratios.append(made.total_ms / price(plan, desk.costs).predicted_ms)
     return ratios[1:]

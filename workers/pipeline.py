@@ -86,6 +86,7 @@ def load(
     pipe.set_progress_bar_config(disable=True)
     family = family_of(pipe)
     pipe.to(device)
+    pipe.unet.requires_grad_(False)  # corrections and influence ask for other gradients
     units = find_units(pipe.unet)
     return Model(_name(source), fingerprint(folder), folder, pipe, family, units)
 

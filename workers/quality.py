@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,11 +14,14 @@ from skimage.metrics import structural_similarity
 from torch.nn import functional
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
     from torch import Tensor
 
 METRIC = "1 - perceptual distance (EfficientNet-Lite0)"
 STAGE_ENDS = (0, 2, 4, 10, 15)  # last block at each resolution of EfficientNet-Lite0
+POOLED_BLOCKS = (4, 7, 12)  # what tells things and styles apart best: not the last ones
 PSNR_CAP_DB = 100.0
 
 
@@ -52,16 +56,26 @@ class PerceptualDistance:
     @torch.inference_mode()
     def features(self, pictures: NDArray[np.uint8]) -> list[Tensor]:
         """Return normalised features, one B × C × h × w tensor a depth."""
+        depths = enumerate(self._depths(pictures))
+        return [functional.normalize(x, dim=1) for i, x in depths if i in STAGE_ENDS]
+
+    @torch.inference_mode()
+    def pooled(self, pictures: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Return the means over positions of the features of three depths, B × 312."""
+        depths = enumerate(islice(self._depths(pictures), POOLED_BLOCKS[-1] + 1))
+        means = [x.mean((2, 3)) for i, x in depths if i in POOLED_BLOCKS]
+        return torch.cat(means, dim=1).double().cpu().numpy()
+
+    def _depths(self, pictures: NDArray[np.uint8]) -> Iterator[Tensor]:
+        """Yield what each block of the network gives, B × C × h × w."""
         side = 128 if pictures.shape[1] <= 128 else 224
         x = torch.from_numpy(pictures).to(self._device).permute(0, 3, 1, 2).float()
         x = functional.interpolate((x - 127.0) / 128.0, size=(side, side), mode="bilinear")
-        net, kept = self._network, []
+        net = self._network
         x = net._swish(net._bn0(net._conv_stem(x)))  # noqa: SLF001 - no public feature access
-        for i, block in enumerate(net._blocks):  # noqa: SLF001
+        for block in net._blocks:  # noqa: SLF001
             x = block(x)
-            if i in STAGE_ENDS:
-                kept.append(functional.normalize(x, dim=1))
-        return kept
+            yield x
 
     def between(self, left: list[Tensor], right: list[Tensor]) -> NDArray[np.float64]:
         """Return the distance of each picture pair, from their features."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from diffusers.utils.torch_utils import randn_tensor
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from schedules.schedule import Counts, Schedule
+    from workers.correction import Correction
     from workers.pipeline import Model
 
     OnStep = Callable[[int, CacheRun, Tensor], bool]
@@ -35,13 +36,14 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What all pictures of a batch share."""
+    """What all pictures of a batch share; `correction` is of this solver and schedule."""
 
     width: int
     height: int
     guidance_scale: float
     solver: str
     schedule: Schedule
+    correction: Correction | None = None
 
     @property
     def guided(self) -> bool:
@@ -88,22 +90,66 @@ def denoise(
 ) -> tuple[Tensor, Counts]:
     """Run all steps of the schedule; return the final latents and what ran.
 
-    After each step `on_step(step, run, latents)` is asked whether to go on; raises Stopped if not.
+    After each step `on_step(step, run, latents)` is asked whether to go on; raises Stopped if not,
+    CalibrationError when the frame's correction is for another model, solver or schedule.
     """
-    steps = frame.schedule.steps
-    scheduler = solver(frame.solver, model.pipe.scheduler.config)
-    scheduler.set_timesteps(steps, device=model.device)
-    latents = latents * scheduler.init_noise_sigma
+    steps, correction = frame.schedule.steps, _correction(model, frame)
+    walk = Walk(model, conditioning, latents, frame)
     device_steps = _DeviceSteps(model.device)
-    with cached(model.units, frame.schedule) as run:
-        for step, timestep in enumerate(scheduler.timesteps):
+    with cached(model.units, frame.schedule, correction) as run:
+        for step in range(steps):
             run.begin_step(step)
-            noise = _predict(model.pipe.unet, scheduler, latents, timestep, conditioning, frame)
-            latents = scheduler.step(noise, timestep, latents, return_dict=False)[0]
+            walk.advance(step, walk.predict(step))
             device_steps.wait_for_previous()
-            if not on_step(step, run, latents):
+            if not on_step(step, run, walk.latents):
                 raise Stopped(f"stopped after step {step + 1} of {steps}")
-        return latents, run.counts
+        return walk.latents, run.counts
+
+
+def _correction(model: Model, frame: Frame) -> Correction | None:
+    if frame.correction is None:
+        return None
+    frame.correction.require(model, frame)
+    return frame.correction.to(model.device, model.dtype)
+
+
+class Walk:
+    """One batch on its way from unit Gaussian noise to final `latents`, step by step."""
+
+    def __init__(
+        self, model: Model, conditioning: Conditioning, noise: Tensor, frame: Frame
+    ) -> None:
+        self._unet = model.pipe.unet
+        self._conditioning = conditioning
+        self._frame = frame
+        self._scheduler = solver(frame.solver, model.pipe.scheduler.config)
+        self._scheduler.set_timesteps(frame.schedule.steps, device=model.device)
+        self._timesteps: tuple[Tensor, ...] = tuple(self._scheduler.timesteps)
+        self.latents: Tensor = noise * self._scheduler.init_noise_sigma
+
+    def predict(self, step: int, latents: Tensor | None = None) -> Tensor:
+        """Call the UNet on latents, by default those of now; return the guided prediction."""
+        guided, timestep = self._frame.guided, self._timesteps[step]
+        latents = self.latents if latents is None else latents
+        doubled = torch.cat([latents] * 2) if guided else latents
+        noise: Tensor = self._unet(
+            self._scheduler.scale_model_input(doubled, timestep),
+            timestep,
+            encoder_hidden_states=self._conditioning.text,
+            added_cond_kwargs=self._conditioning.added,
+            return_dict=False,
+        )[0]
+        if not guided:
+            return noise
+        unconditional, conditional = noise.chunk(2)
+        return unconditional + self._frame.guidance_scale * (conditional - unconditional)
+
+    def advance(self, step: int, prediction: Tensor) -> None:
+        """Move the latents one step on; every step once, in order."""
+        timestep = self._timesteps[step]
+        self.latents = self._scheduler.step(prediction, timestep, self.latents, return_dict=False)[
+            0
+        ]
 
 
 class _DeviceSteps:
@@ -121,28 +167,6 @@ class _DeviceSteps:
             self._previous.synchronize()
         self._previous = torch.cuda.Event()
         self._previous.record()
-
-
-def _predict(
-    unet: Any,
-    scheduler: Any,
-    latents: Tensor,
-    timestep: Tensor,
-    conditioning: Conditioning,
-    frame: Frame,
-) -> Tensor:
-    doubled = torch.cat([latents] * 2) if frame.guided else latents
-    noise: Tensor = unet(
-        scheduler.scale_model_input(doubled, timestep),
-        timestep,
-        encoder_hidden_states=conditioning.text,
-        added_cond_kwargs=conditioning.added,
-        return_dict=False,
-    )[0]
-    if not frame.guided:
-        return noise
-    unconditional, conditional = noise.chunk(2)
-    return unconditional + frame.guidance_scale * (conditional - unconditional)
 
 
 def decode(model: Model, latents: Tensor) -> Tensor:

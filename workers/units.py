@@ -41,6 +41,12 @@ class UnitModule:
         is_transformer = self.unit.role is Role.TRANSFORMER
         return is_transformer and bool(getattr(self.module, "use_linear_projection", False))
 
+    @property
+    def channels(self) -> int:
+        """The number of channels of the cached value."""
+        channels: int = self.module.out_channels  # type: ignore[assignment]
+        return channels
+
     def unpacked(self, result: Any) -> Tensor:
         """Return the tensor in what the module returned."""
         tensor: Tensor = result[0] if isinstance(result, tuple) else result

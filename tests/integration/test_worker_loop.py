@@ -28,7 +28,6 @@ from tests.integration.worker_loops import (
 from tests.rendering import a_frame, some_prompts
 from tests.tiny_books import book_for, job_for
 from tests.tiny_models import load_tiny
-from workers.families import Family
 from workers.rendering import render
 
 if TYPE_CHECKING:
@@ -172,7 +171,7 @@ async def test_a_plan_for_another_unet_fails_in_one_sentence(
 
 def with_encoder(model: Model, encode: Any) -> Model:
     """Return the model with another text encoder in front."""
-    return replace(model, family=Family(encode, model.family.decode))
+    return replace(model, family=replace(model.family, encode=encode))
 
 
 def broken(*_: Any) -> Any:

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from schedules.book import Plan, PlanBook, Quality
-from schedules.candidates import candidates, undominated
+from schedules.candidates import candidates, optimal, undominated
 from schedules.change import ChangeProfile
+from schedules.cost import StageCosts
+from schedules.influence import Influence
 from schedules.rules import all_compute
 from tests.builders import METRIC, a_graph, a_unet_graph, costs
 from tests.strategies import books, cost_models
@@ -41,6 +44,18 @@ def test_the_plain_name_wins_where_rules_agree() -> None:
 
     assert found[0].rule == "uncached"
     assert not any(candidate.rule.startswith("accumulate") for candidate in found)
+
+
+def test_schedules_from_elsewhere_are_tried_too() -> None:
+    graph = a_unet_graph()
+    rng = np.random.default_rng(0)
+    effects = rng.normal(size=(len(graph), 6, 3, 4)).astype(np.float32)
+    stages = StageCosts(1.0, 0.0, 1.0, (2.0,) * len(graph), 1.0, 1.0)
+    further = optimal(Influence(effects), graph, stages)
+
+    found = candidates(a_profile(), graph, (0.1,), further)
+
+    assert any(candidate.rule.startswith("optimal-") for candidate in found)
 
 
 def test_a_slower_and_poorer_plan_is_dropped() -> None:

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schedules.errors import InvalidSchedule
-from schedules.schedule import Counts, Schedule, Work
-from schedules.units import UnitGraph
+from schedules.schedule import Counts, Reuse, Schedule, Work
+from schedules.units import Role, Unit, UnitGraph
 from tests.builders import a_unet_graph
 from tests.strategies import graphs, tables
 
@@ -83,6 +83,37 @@ def test_tables_of_other_widths_have_other_digests() -> None:
     two, three = Schedule(((True,) * 2,)), Schedule(((True,) * 3,))
 
     assert len({two.digest, three.digest, Schedule(((True,) * 2,) * 2).digest}) == 3
+
+
+def test_a_reuse_names_the_two_last_computed_steps() -> None:
+    graph = UnitGraph((Unit("mid.resnet.0", Role.RESNET),), feeds=((),), sinks=(0,))
+    schedule = Schedule(((True,), (False,), (True,), (False,), (False,)))
+
+    assert schedule.reuses(graph) == (
+        Reuse(step=1, unit=0, source=0, before=None),
+        Reuse(step=3, unit=0, source=2, before=0),
+        Reuse(step=4, unit=0, source=2, before=0),
+    )
+
+
+@given(GRAPHS_WITH_TABLES)
+def test_every_reuse_and_nothing_else_is_listed(case: tuple[UnitGraph, Schedule]) -> None:
+    graph, schedule = case
+    work = enumerate(schedule.work(graph))
+    expected = [(s, u) for s, row in work for u, w in enumerate(row) if w is Work.REUSED]
+
+    assert [(reuse.step, reuse.unit) for reuse in schedule.reuses(graph)] == expected
+    assert schedule.normalised(graph).reuses(graph) == schedule.reuses(graph)
+
+
+@given(GRAPHS_WITH_TABLES)
+def test_a_reuse_takes_the_latest_computed_values(case: tuple[UnitGraph, Schedule]) -> None:
+    graph, schedule = case
+    work = schedule.work(graph)
+
+    for reuse in schedule.reuses(graph):
+        computed = [s for s in range(reuse.step) if work[s][reuse.unit] is Work.COMPUTED]
+        assert [reuse.before, reuse.source] == [None, *computed][-2:]
 
 
 @given(GRAPHS_WITH_TABLES)

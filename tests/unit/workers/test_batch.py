@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from PIL import Image
 from app.contract.ports import Claimed
 from schedules.errors import InvalidSchedule
 from tests.builders import a_plan_order
+from tests.corrections import a_correction
 from tests.rendering import a_frame, some_prompts
 from tests.tiny_books import book_for, costs_for, job_for
 from workers.batch import Desk, Ran, ordered_plan, prompts_of, results, run_batch
@@ -20,6 +22,7 @@ from workers.rendering import render
 
 if TYPE_CHECKING:
     from app.contract.jobs import Job
+    from schedules.book import Plan
     from workers.pipeline import Model
 
 MINUTE_MS = 60_000.0
@@ -86,6 +89,42 @@ def test_a_run_that_falls_behind_is_hurried_and_says_so(desk: Desk, tiny: Model)
 def test_a_plan_for_another_unet_is_refused(desk: Desk) -> None:
     with pytest.raises(InvalidSchedule, match="for 5 units, this model has 20"):
         ordered_plan(a_plan_order(), desk.book)
+
+
+def corrected(desk: Desk) -> tuple[Desk, Plan]:
+    """Return a desk whose second plan has a correction that it knows, and that plan."""
+    first, plan, *rest = desk.book.plans
+    frame = a_frame(desk.model, plan.schedule)
+    correction = a_correction(desk.model, frame)
+    plan = replace(plan, correction=correction.id)
+    book = desk.book.with_plans((first, plan, *rest))
+    return replace(desk, book=book, corrections={correction.id: correction}), plan
+
+
+def test_an_ordered_correction_is_applied_and_named(desk: Desk) -> None:
+    knowing, plan = corrected(desk)
+    made = ran(knowing, claimed(job_for(desk.model, plan)))
+    plain = ran(desk, claimed(job_for(desk.model, desk.book.plans[1])))
+
+    assert (made.plan.correction, made.plan.replanned) == (plan.correction, False)
+    assert made.rendered.images != plain.rendered.images
+
+
+def test_an_unknown_correction_is_left_out_and_says_so(desk: Desk) -> None:
+    _, plan = corrected(desk)
+    made = ran(desk, claimed(job_for(desk.model, plan)))
+    plain = ran(desk, claimed(job_for(desk.model, desk.book.plans[1])))
+
+    assert (made.plan.correction, made.plan.replanned) == (None, True)
+    assert made.rendered.images == plain.rendered.images
+
+
+def test_the_correction_of_another_schedule_is_left_out(desk: Desk) -> None:
+    knowing, plan = corrected(desk)
+    other = replace(desk.book.plans[2], correction=plan.correction)
+    made = ran(knowing, claimed(job_for(desk.model, other)))
+
+    assert made.plan.correction is None
 
 
 def test_a_batch_stops_when_the_worker_must(desk: Desk) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,8 +11,9 @@ import torch
 from schedules.errors import InvalidSchedule
 from schedules.rules import EVERY_LAYER, accumulate, all_compute, deepcache, uniform
 from schedules.schedule import Counts, Schedule, Work
+from tests.corrections import a_correction
 from tests.rendering import a_frame, by_diffusers, is_untouched, latents_of, pixels_of, some_prompts
-from workers.cached_unet import CacheRun, cached
+from workers.cached_unet import CacheRun, cached, installed
 from workers.errors import Stopped
 from workers.profiling import ChangeMeter
 from workers.sampler import Prompt
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from workers.correction import Correction
     from workers.pipeline import Model
+    from workers.sampler import Frame
 
 
 def accumulated(model: Model) -> Schedule:
@@ -54,10 +58,11 @@ def noise(channels: int, side: int) -> Tensor:
     return torch.randn((1, channels, side, side), generator=torch.Generator().manual_seed(5))
 
 
-def reusing(model: Model, name: str) -> Schedule:
-    """Return two steps, the second of which reuses one unit."""
+def reusing(model: Model, name: str, computes: int = 1) -> Schedule:
+    """Return some steps that compute everything, and one more that reuses one unit."""
     units = model.units.graph.units
-    return Schedule(((True,) * len(units), tuple(unit.name != name for unit in units)))
+    last = tuple(unit.name != name for unit in units)
+    return Schedule((*((True,) * len(units),) * computes, last))
 
 
 @pytest.mark.parametrize("guidance", [3.0, 1.0], ids=["guided", "unguided"])
@@ -169,20 +174,79 @@ def test_a_reused_residual_unit_adds_its_old_update_to_its_new_input(
     models: Callable[[str], Model], name: str, unit: str
 ) -> None:
     model = models(name)
+    (first, second), (x0, x1) = updates(model, unit, reusing(model, unit))
+
+    assert not torch.allclose(x0, x1)
+    torch.testing.assert_close(second, first, atol=1e-5, rtol=1e-5)
+
+
+def updates(
+    model: Model, unit: str, schedule: Schedule, correction: Correction | None = None
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Return what a residual unit adds to its identity path at each step, and its inputs."""
     module: Any = model.units.modules[model.units.graph.index(unit)].module
     identity = getattr(module, "conv_shortcut", None) or (lambda x: x)
     seen: list[tuple[Tensor, Tensor]] = []
-    with cached(model.units, reusing(model, unit)) as run:
+    with cached(model.units, schedule, correction) as run:
         handle = module.register_forward_hook(lambda _m, x, y: seen.append((x[0], unpacked(y))))
-        for step in range(2):
+        for step in range(schedule.steps):
             ran(model, run, step, value=float(step))
         handle.remove()
-
-    (x0, y0), (x1, y1) = seen
-    assert not torch.allclose(x0, x1)
     with torch.inference_mode():
-        expected = identity(x1) + (y0 - identity(x0))
-    torch.testing.assert_close(y1, expected, atol=1e-5, rtol=1e-5)
+        return [y - identity(x) for x, y in seen], [x for x, _ in seen]
+
+
+@pytest.mark.parametrize(("name", "unit"), RESIDUALS)
+def test_a_corrected_update_is_scaled_and_shifted_per_channel(
+    models: Callable[[str], Model], name: str, unit: str
+) -> None:
+    model = models(name)
+    frame = a_frame(model, reusing(model, unit))
+    correction = a_correction(model, frame).to(model.device, model.dtype)
+    (first, second), _ = updates(model, unit, frame.schedule, correction)
+    gain, shift = (terms[0, :, None, None] for terms in correction.terms[unit])
+
+    torch.testing.assert_close(second, (1 + gain) * first + shift, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "unit"), RESIDUALS)
+def test_a_two_tap_correction_forecasts_from_two_computed_updates(
+    models: Callable[[str], Model], name: str, unit: str
+) -> None:
+    model = models(name)
+    frame = a_frame(model, reusing(model, unit, computes=2))
+    correction = a_correction(model, frame, "two-tap").to(model.device, model.dtype)
+    (first, second, third), _ = updates(model, unit, frame.schedule, correction)
+    gain, shift, slope = (terms[0, :, None, None] for terms in correction.terms[unit])
+    expected = (1 + gain) * second + slope * (second - first) + shift
+
+    torch.testing.assert_close(third, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_a_corrected_sampler_scales_its_old_output(tiny: Model) -> None:
+    unit, seen = "up.0.upsampler", list[torch.Tensor]()
+    frame = a_frame(tiny, reusing(tiny, unit))
+    correction = a_correction(tiny, frame).to(tiny.device, tiny.dtype)
+    with cached(tiny.units, frame.schedule, correction) as run:
+        module = tiny.units.modules[tiny.units.graph.index(unit)].module
+        handle = module.register_forward_hook(lambda _m, _x, y: seen.append(y))
+        for step in range(2):
+            ran(tiny, run, step, value=float(step))
+        handle.remove()
+    gain, shift = (terms[0, :, None, None] for terms in correction.terms[unit])
+
+    torch.testing.assert_close(seen[1], (1 + gain) * seen[0] + shift)
+
+
+def test_values_before_the_last_are_kept_only_where_they_are_needed(tiny: Model) -> None:
+    unit = "mid.resnet.0"
+    for kind, kept in (("closed-form", []), ("two-tap", [tiny.units.graph.index(unit)])):
+        frame = a_frame(tiny, reusing(tiny, unit, computes=2))
+        with cached(tiny.units, frame.schedule, a_correction(tiny, frame, kind)) as run:
+            for step in range(2):
+                ran(tiny, run, step)
+
+        assert [u for u, value in enumerate(run.before) if value is not None] == kept
 
 
 def unpacked(output: Any) -> Tensor:
@@ -279,6 +343,47 @@ def test_a_hurried_step_computes_nothing_and_is_counted(tiny: Model) -> None:
     row = Schedule.cheapest_row(tiny.units.graph)
     assert counts == Counts(2 * len(row), row.count(Work.REUSED), row.count(Work.SKIPPED))
     assert runs[-1].hurried_steps == 1
+
+
+@pytest.mark.parametrize("kind", ["closed-form", "two-tap"])
+def test_what_a_hurried_step_left_old_is_reused_as_it_is(tiny: Model, kind: str) -> None:
+    schedule = reusing(tiny, "mid.resnet.0", computes=3)
+    frame = a_frame(tiny, schedule)
+    corrected = replace(frame, correction=a_correction(tiny, frame, kind))
+
+    assert torch.equal(hurried(tiny, corrected, after=1), hurried(tiny, frame, after=1))
+
+
+def test_what_is_computed_after_a_hurried_step_is_corrected_again(tiny: Model) -> None:
+    frame = a_frame(tiny, uniform(5, tiny.units.graph, 2))
+    corrected = replace(frame, correction=a_correction(tiny, frame))
+
+    assert not torch.allclose(hurried(tiny, corrected, after=0), hurried(tiny, frame, after=0))
+
+
+def hurried(model: Model, frame: Frame, after: int) -> Tensor:
+    """Return the latents of a run that is hurried after one of its steps."""
+
+    def hurry_once(step: int, run: CacheRun, _latents: Tensor) -> bool:
+        if step == after:
+            run.hurry()
+        return True
+
+    return latents_of(model, frame, some_prompts(), hurry_once)[0]
+
+
+def test_runs_can_take_turns(tiny: Model) -> None:
+    schedule = uniform(3, tiny.units.graph, 2)
+    one, other = (CacheRun(schedule, tiny.units) for _ in range(2))
+    taken: list[Tensor] = []
+    for step in range(3):
+        for value, run in enumerate((one, other)):
+            with installed(tiny.units, run):
+                taken.append(ran(tiny, run, step, value=float(value)))
+    with cached(tiny.units, schedule) as alone:
+        expected = [ran(tiny, alone, step) for step in range(3)]
+
+    assert all(torch.equal(a, b) for a, b in zip(taken[::2], expected, strict=True))
 
 
 def test_one_runs_cache_is_not_seen_by_the_next(tiny: Model) -> None:

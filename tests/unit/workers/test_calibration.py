@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from workers.pipeline import Model
 
-STAGES = ["costs", "reference", "change profiles", "screening", "measuring"]
+STAGES = ["costs", "reference", "change profiles", "influence", "screening", "measuring"]
 
 
 def settings(**changes: Any) -> CalibrationSettings:

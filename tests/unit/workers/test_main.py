@@ -1,18 +1,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.corrections import a_correction
+from tests.rendering import a_frame
 from tests.tiny_books import book_for
-from workers.calibration_files import book_path
+from workers.calibration_files import book_path, save_correction
 from workers.errors import CalibrationError
 from workers.main import WorkerSettings, prepare, warm_up
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from workers.correction import Correction
     from workers.pipeline import Model
 
 
@@ -43,3 +47,35 @@ def test_every_worker_has_a_name_of_its_own(tiny: Model, settings: WorkerSetting
 def test_a_worker_without_a_plan_book_says_how_to_make_one(tiny: Model, tmp_path: Path) -> None:
     with pytest.raises(CalibrationError, match="run blockcache calibrate"):
         prepare(tiny, WorkerSettings(model="sd1", store_url="redis://unused", plans=tmp_path))
+
+
+def test_a_worker_knows_the_corrections_of_its_book(
+    tiny: Model, settings: WorkerSettings, tmp_path: Path
+) -> None:
+    correction = name_correction(tiny, tmp_path)
+    save_correction(correction, tmp_path)
+    desk, _ = prepare(tiny, settings)
+
+    assert desk.corrections == {correction.id: correction}
+    assert desk.correction_of(desk.book.plans[1]) == correction
+    assert desk.correction_of(desk.book.plans[0]) is None
+    assert all(ratio > 0 for ratio in warm_up(desk))
+
+
+def test_a_worker_does_not_start_without_the_corrections_of_its_book(
+    tiny: Model, settings: WorkerSettings, tmp_path: Path
+) -> None:
+    name_correction(tiny, tmp_path)
+
+    with pytest.raises(CalibrationError, match="there is no correction"):
+        prepare(tiny, settings)
+
+
+def name_correction(model: Model, folder: Path) -> Correction:
+    """Let the second plan of the book in a folder name a correction, and return that."""
+    book = book_for(model)
+    first, plan, *rest = book.plans
+    correction = a_correction(model, a_frame(model, plan.schedule))
+    named = book.with_plans((first, replace(plan, correction=correction.id), *rest))
+    book_path(folder, 16, 16).write_text(json.dumps(named.to_dict()))
+    return correction

@@ -62,3 +62,13 @@ def test_psnr_of_a_known_error() -> None:
 
 def test_structural_similarity_does_not_depend_on_the_order() -> None:
     assert ssim(pictures(), noisy(20)) == pytest.approx(ssim(noisy(20), pictures()))
+
+
+def test_pooled_features_are_those_of_each_picture_wherever_its_content_lies() -> None:
+    distance = PerceptualDistance(torch.device("cpu"))
+    flipped = distance.pooled(pictures()[:, ::-1].copy())
+    both, alone = distance.pooled(pictures()), distance.pooled(pictures()[1:])
+
+    assert both.shape == (2, 312)
+    assert both[1] == pytest.approx(alone[0], abs=1e-4)
+    assert np.abs(both[0] - flipped[1]).max() < 1e-4

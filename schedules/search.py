@@ -1,0 +1,172 @@
+"""Schedules of least error for their time: an exact programme a unit, then a search over all.
+
+The error is first-order and known for every schedule (see `schedules/influence.py`). What the
+programme cannot see, that errors of different units cancel or add up and that a reused output makes
+what feeds it free, the search takes into account.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from schedules.errors import InvalidCosts
+from schedules.influence import Table, spent_ms
+from schedules.schedule import Schedule
+from schedules.units import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from schedules.cost import StageCosts
+    from schedules.influence import Influence
+    from schedules.units import UnitGraph
+
+    Computes = NDArray[np.bool_]
+
+SWEEPS = 12
+PRICES = 14
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A schedule with its expected squared error and the time of its computed units."""
+
+    schedule: Schedule
+    error: float
+    unit_ms: float
+
+
+def best_column(influence: Influence, unit: int, price: float) -> list[bool]:
+    """Return when one unit should compute if each compute costs `price`, alone and exactly.
+
+    Dynamic programme over segments: a value computed at a and reused until b costs the squared sum
+    of the effects of those reuses.
+    """
+    steps, longest = influence.steps, influence.longest_lag
+    best, came = [0.0] + [float("inf")] * steps, [0] * (steps + 1)
+    for a in range(steps):
+        ends = min(longest, steps - 1 - a) + 1
+        for b, error in enumerate(_segments(influence, unit, a, ends), start=a + 1):
+            total = best[a] + price + error
+            if total < best[b]:
+                best[b], came[b] = total, a
+    return _computed_at(came, steps)
+
+
+def _segments(influence: Influence, unit: int, a: int, ends: int) -> NDArray[np.float64]:
+    """Return the errors of reusing the value of step a for 0, 1, … `ends` − 1 steps."""
+    lags = np.arange(1, ends)
+    effects = influence.effects[unit, a + lags, lags - 1].astype(np.float64)
+    sums = np.concatenate([np.zeros((1, effects.shape[1])), effects.cumsum(0)])
+    errors: NDArray[np.float64] = np.square(sums).mean(1)
+    return errors
+
+
+def _computed_at(came: Sequence[int], steps: int) -> list[bool]:
+    column, at = [False] * steps, steps
+    while at > 0:
+        at = came[at]
+        column[at] = True
+    return column
+
+
+class Search:
+    """Looks for schedules of least error + price × time, a row at a time.
+
+    Raises InvalidProfile or InvalidCosts when measurements are of another UNet.
+    """
+
+    def __init__(self, influence: Influence, graph: UnitGraph, costs: StageCosts) -> None:
+        self._table = Table(influence, graph)
+        if len(costs.unit_ms) != influence.units:
+            raise InvalidCosts(f"{len(costs.unit_ms)} units timed, {influence.units} measured")
+        self._influence, self._costs = influence, costs
+        self._outputs = graph.with_role(Role.SAMPLER, Role.ENTRY)
+
+    def frontier(self, prices: Sequence[float] | None = None) -> tuple[Found, ...]:
+        """Return schedules from dear to cheap, one for each price at most."""
+        found: dict[Schedule, Found] = {}
+        computes = np.ones((self._influence.steps, self._influence.units), bool)
+        for price in self.prices() if prices is None else prices:
+            computes = self.best(price, computes)
+            one = self._found(computes)
+            found.setdefault(one.schedule, one)
+        return tuple(found.values())
+
+    def prices(self) -> tuple[float, ...]:
+        """Return errors per millisecond between which schedules change from none to all reuse."""
+        effects = np.square(self._influence.effects[:, 1:, 0]).mean(2)
+        ms = np.maximum(np.array(self._costs.unit_ms), 1e-6)[:, None]
+        worth = (effects / ms)[effects > 0]
+        if not len(worth):
+            return (1.0,)
+        low, high = np.quantile(worth, (0.02, 0.98))
+        return tuple(float(price) for price in np.geomspace(low, high * 10, PRICES))
+
+    def best(self, price: float, begin: Computes) -> Computes:
+        """Return the best of the searches from `begin` and from each unit's own optimum."""
+        starts = (begin, self._alone(price))
+        return min((self._descend(c, price) for c in starts), key=lambda c: self._worth(c, price))
+
+    def _alone(self, price: float) -> Computes:
+        columns = [
+            [True] * self._influence.steps
+            if u in self._outputs
+            else best_column(self._influence, u, price * self._costs.unit_ms[u])
+            for u in range(self._influence.units)
+        ]
+        return self._lean(np.array(columns).T)
+
+    def _descend(self, computes: Computes, price: float) -> Computes:
+        now = self._worth(computes, price)
+        for _ in range(SWEEPS):
+            before = now
+            for step in range(1, self._influence.steps):
+                computes, now = self._best_row(computes, step, price, now)
+            if now >= before:
+                break
+        return computes
+
+    def _best_row(
+        self, computes: Computes, step: int, price: float, now: float
+    ) -> tuple[Computes, float]:
+        for row in self._rows(computes, step):
+            tried = computes.copy()
+            tried[step] = row & self._table.live(row)
+            worth = self._worth(tried, price)
+            if worth < now:
+                computes, now = tried, worth
+        return computes, now
+
+    def _rows(self, computes: Computes, step: int) -> Iterator[Computes]:
+        """Propose rows: everything, a neighbour's, cut at one output, one unit changed."""
+        full = np.ones(self._influence.units, bool)
+        yield full
+        yield computes[step - 1]
+        yield from (_without(full, output) for output in self._outputs)
+        for unit in range(self._influence.units):
+            row = computes[step].copy()
+            row[unit] = ~row[unit]
+            yield row
+
+    def _worth(self, computes: Computes, price: float) -> float:
+        return self._table.error(computes) + price * spent_ms(computes, self._costs)
+
+    def _lean(self, computes: Computes) -> Computes:
+        rows = [row & self._table.live(row) for row in computes[1:]]
+        return np.stack([computes[0], *rows])
+
+    def _found(self, computes: Computes) -> Found:
+        ms = spent_ms(computes, self._costs)
+        return Found(Schedule.of(computes.tolist()), self._table.error(computes), ms)
+
+
+def _without(row: Computes, unit: int) -> Computes:
+    without = row.copy()
+    without[unit] = False
+    return without

@@ -1,0 +1,104 @@
+"""How a correction is applied: one fused multiply-add a reuse, all shapes known beforehand."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from workers.correction import TERMS, Correction
+from workers.errors import CalibrationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from torch import Tensor
+
+    from schedules.schedule import Reuse, Schedule
+    from workers.correction import Origin
+    from workers.units import UNetUnits
+
+    Fixes = Mapping[int, "Fix"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """The correction of one reuse, shaped to broadcast over the unit's value.
+
+    It belongs to the values computed at exactly `sources`: the last compute and the one before.
+    """
+
+    sources: tuple[int, int | None]
+    gain: Tensor
+    shift: Tensor
+    slope: Tensor | None
+
+    def __call__(self, value: Tensor, before: Tensor) -> Tensor:
+        """Return γ ⊙ c + β, or γ ⊙ c + δ ⊙ (c − c′) + β with gain γ + δ and slope −δ."""
+        corrected = torch.addcmul(self.shift, value, self.gain)
+        return corrected if self.slope is None else torch.addcmul(corrected, before, self.slope)
+
+
+def identity(origin: Origin, schedule: Schedule, units: UNetUnits) -> Correction:
+    """Return the correction of a schedule that changes nothing."""
+    shapes = _shapes(origin, by_unit(schedule.reuses(units.graph)), units)
+    return Correction.of(origin, {name: torch.zeros(shape) for name, shape in shapes.items()})
+
+
+def _shapes(
+    origin: Origin, reuses: Mapping[int, Sequence[Reuse]], units: UNetUnits
+) -> dict[str, tuple[int, ...]]:
+    entries = ((units.modules[u], len(of_unit)) for u, of_unit in reuses.items())
+    return {e.unit.name: (TERMS[origin.kind], count, e.channels) for e, count in entries}
+
+
+def fixes_of(correction: Correction, schedule: Schedule, units: UNetUnits) -> list[Fixes]:
+    """Return for each step the fix of every unit reused there.
+
+    Raises CalibrationError when the correction was made for another schedule or UNet.
+    """
+    reuses = by_unit(schedule.reuses(units.graph))
+    shapes = {name: tuple(table.shape) for name, table in correction.terms.items()}
+    wanted = _shapes(correction.origin, reuses, units)
+    if shapes != wanted or not _is_for(correction.origin, schedule, units):
+        raise CalibrationError(f"correction {correction.id} is for another schedule or UNet")
+    rows: list[dict[int, Fix]] = [{} for _ in range(schedule.steps)]
+    for reuse, fix in _with_fixes(correction.terms, reuses, units):
+        rows[reuse.step][reuse.unit] = fix
+    return list(rows)
+
+
+def _is_for(origin: Origin, schedule: Schedule, units: UNetUnits) -> bool:
+    if schedule.digest == origin.schedule:
+        return True  # normalised already, as the schedules of all plans are
+    return schedule.normalised(units.graph).digest == origin.schedule
+
+
+def _with_fixes(
+    terms: Mapping[str, Tensor], reuses: Mapping[int, Sequence[Reuse]], units: UNetUnits
+) -> Iterator[tuple[Reuse, Fix]]:
+    for u, of_unit in reuses.items():
+        entry = units.modules[u]
+        found = fixes(terms[entry.unit.name], of_unit, tokens_last=entry.tokens_last)
+        yield from zip(of_unit, found, strict=True)
+
+
+def by_unit(reuses: Iterable[Reuse]) -> dict[int, list[Reuse]]:
+    """Return the reuses of each unit that has any, in their order."""
+    found: dict[int, list[Reuse]] = defaultdict(list)
+    for reuse in reuses:
+        found[reuse.unit].append(reuse)
+    return dict(found)
+
+
+def fixes(table: Tensor, reuses: Sequence[Reuse], *, tokens_last: bool) -> Iterator[Fix]:
+    """Yield the fix of each reuse of one unit from its K × reuses × C terms."""
+    shaped = table if tokens_last else table[..., None, None]
+    gain, shift, *delta = shaped.unbind()
+    slopes = (-delta[0]).unbind() if delta else (None,) * len(reuses)
+    gains = (1 + sum(delta, gain)).unbind()
+    for reuse, g, b, slope in zip(reuses, gains, shift.unbind(), slopes, strict=True):
+        has_two = reuse.before is not None
+        yield Fix((reuse.source, reuse.before), g, b, slope if has_two else None)

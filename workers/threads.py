@@ -1,0 +1,65 @@
+"""How many CPU threads make one picture fastest on this machine."""
+
+from __future__ import annotations
+
+import time
+from statistics import median
+from typing import TYPE_CHECKING
+
+import torch
+
+from schedules.rules import all_compute
+from workers.sampler import Frame, Prompt, denoise, encode, initial_latents
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from workers.pipeline import Model
+
+ROUNDS = 5
+STEPS = 2
+
+
+def settle_threads(model: Model) -> int:
+    """Give torch as many threads as make a picture of this model fastest; return how many.
+
+    Where cores are shared with others, threads wait for one another longer than they help. On a GPU
+    nothing is changed.
+    """
+    most = torch.get_num_threads()
+    if model.device.type == "cpu":
+        torch.set_num_threads(fastest_threads(most, _run(model)))
+    return torch.get_num_threads()
+
+
+def fastest_threads(most: int, run: Callable[[], None]) -> int:
+    """Return the number of threads, `most` or a half, quarter … of it, with the least median time.
+
+    All numbers are tried in turn, several times over, so that a drifting machine meets them alike.
+    """
+    tried = sorted({most >> k for k in range(most.bit_length())} - {0})
+    times: dict[int, list[float]] = {threads: [] for threads in tried}
+    for _ in range(ROUNDS):
+        for threads in tried:
+            times[threads].append(_timed_s(threads, run))
+    return min(tried, key=lambda threads: median(times[threads]))
+
+
+def _timed_s(threads: int, run: Callable[[], None]) -> float:
+    torch.set_num_threads(threads)
+    run()  # starts the threads
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def _run(model: Model) -> Callable[[], None]:
+    side, prompts = model.native_size, [Prompt("a red apple", None, 0)]
+    frame = Frame(side, side, 3.0, "dpmpp_2m", all_compute(STEPS, model.units.graph))
+
+    @torch.inference_mode()
+    def run() -> None:
+        conditioning = encode(model, prompts, frame)
+        denoise(model, conditioning, initial_latents(model, prompts, frame), frame)
+
+    return run
