@@ -107,11 +107,11 @@ class CacheRun:
         return forward
 
     def _reusable(self, u: int) -> Tensor:
-        fix, value = self._fixed.get(u), self.values[u]
-        corrected: Tensor = (
-            value if fix is None or fix.sources != self._made[u] else fix(value, self.before[u])
-        )
-        return corrected
+        value: Tensor = self.values[u]
+        fix = self._fixed.get(u)
+        if fix is None or fix.sources != self._made[u]:
+            return value
+        return fix(value, self.before[u])
 
     def _computing(self, u: int, entry: UnitModule, result: Any) -> Any:
         output = entry.unpacked(result)

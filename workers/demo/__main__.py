@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,12 +13,15 @@ import torch
 from rich.console import Console
 
 from workers.calibrating import Bars, bars
+from workers.demo.describing import describe
 from workers.demo.making import Workshop
 from workers.demo.presets import PRESETS
 from workers.errors import WorkerError
 from workers.pipeline import best_device
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from workers.demo.presets import Preset
 
 EXAMPLES = "\b\nExample:\n  "
@@ -44,23 +48,47 @@ def make(
     preset: str | None, work: Path, out: Path, begin_with: Path | None, steps: int | None,
     threads: int | None,
 ) -> None:  # fmt: skip
-    """Fetch, draw, train, export. Interrupted at any point, the same command goes on."""
+    """Fetch, draw, train, export, measure. Interrupted at any point, the same command goes on."""
     if threads:
         torch.set_num_threads(threads)
-    device = best_device()
-    chosen = _lengthened(PRESETS[preset or {"cuda": "gpu"}.get(device.type, "cpu")], steps)
+    chosen = _lengthened(_preset(preset), steps)
+    with _workshop(chosen, work, begin_with) as workshop:
+        workshop.parts(workshop.pictures()).export(out)
+        describe(workshop, out)
+    click.echo(f"the model is in {out}")
+
+
+@main.command(epilog=EXAMPLES + "python -m workers.demo measure --preset cpu --model my-emoji")
+@click.option(
+    "--preset", type=click.Choice(list(PRESETS)), default=None, help="Default: by device."
+)
+@click.option("--work", type=click.Path(path_type=Path), default=WORK, show_default=True,
+              help="Where the pictures are.")  # fmt: skip
+@click.option("--model", type=click.Path(path_type=Path, exists=True), required=True,
+              help="The model's folder.")  # fmt: skip
+def measure(preset: str | None, work: Path, model: Path) -> None:
+    """Measure how good an exported model is, and write its card and sheets into its folder."""
+    with _workshop(_preset(preset), work, None) as workshop:
+        describe(workshop, model)
+    click.echo(f"the card is {model / 'README.md'}")
+
+
+@contextmanager
+def _workshop(preset: Preset, work: Path, begin_with: Path | None) -> Iterator[Workshop]:
+    """Show progress; say in one sentence what went wrong or how a stopped run goes on."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    console = Console(stderr=True)
     work.mkdir(parents=True, exist_ok=True)
     try:
-        with bars(console) as progress:
-            workshop = Workshop(chosen, work, device, Bars(progress), begin_with)
-            workshop.parts(workshop.pictures()).export(out)
+        with bars(Console(stderr=True)) as progress:
+            yield Workshop(preset, work, best_device(), Bars(progress), begin_with)
     except KeyboardInterrupt:
         raise click.ClickException(f"stopped; the same command goes on from {work}") from None
     except WorkerError as error:
         raise click.ClickException(str(error)) from error
-    console.print(f"the model is in {out}")
+
+
+def _preset(name: str | None) -> Preset:
+    return PRESETS[name or {"cuda": "gpu"}.get(best_device().type, "cpu")]
 
 
 def _lengthened(preset: Preset, steps: int | None) -> Preset:

@@ -21,11 +21,12 @@ def same_signals() -> Iterator[None]:
     signal.signal(signal.SIGTERM, before)
 
 
-def test_help_shows_an_example() -> None:
-    done = CliRunner().invoke(main, ["make", "--help"])
+@pytest.mark.parametrize("command", ["make", "measure"])
+def test_help_shows_an_example(command: str) -> None:
+    done = CliRunner().invoke(main, [command, "--help"])
 
     assert done.exit_code == 0
-    assert "python -m workers.demo make --preset cpu" in done.output
+    assert f"python -m workers.demo {command} --preset cpu" in done.output
 
 
 def test_what_cannot_be_used_is_said_in_a_sentence(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -9,9 +10,11 @@ import torch
 
 from tests.tiny_demo import TINY, workshop
 from workers.demo import checkpoints
+from workers.demo.describing import describe
 from workers.demo.errors import UnusableParts
 from workers.demo.exporting import read_parts
 from workers.demo.generating import generate
+from workers.demo.measuring import Extent
 from workers.pipeline import load
 
 if TYPE_CHECKING:
@@ -42,6 +45,19 @@ def test_weights_are_half_precision_safetensors(made: Path) -> None:
     assert len(files) == 3
     assert load(str(made / "model"), dtype=None).pipe.vae.config.latent_channels == 4
     assert not list((made / "model").rglob("*.bin"))
+
+
+def test_a_card_with_figures_and_sheets_is_written_beside_the_model(made: Path) -> None:
+    shop = workshop(made)
+
+    describe(shop, made / "model", Extent(known=4, unseen=1, shown=2))
+
+    card = (made / "model" / "README.md").read_text()
+    assert "3 steps of 4 pictures" in card
+    assert "People & Body" in card
+    assert json.loads((made / "model" / "figures.json").read_text())["side"] == 16
+    assert (made / "model" / "grid.png").is_file()
+    assert load(str(made / "model")).native_size == 16
 
 
 def test_groups_that_are_left_out_are_not_learnt(tmp_path: Path) -> None:
