@@ -68,10 +68,8 @@ class Plan:
         if schedule.units != len(graph):
             raise InvalidSchedule(f"the table has {schedule.units} units, the UNet {len(graph)}")
         lean = schedule.normalised(graph)
-        runs = tuple(sum(column) for column in zip(*lean.computes, strict=True))
-        return cls(
-            solver, rule, lean, quality, runs, lean.counts(graph), measured=dict(measured or {})
-        )
+        counts, figures = lean.counts(graph), dict(measured or {})
+        return cls(solver, rule, lean, quality, lean.unit_runs, counts, measured=figures)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""

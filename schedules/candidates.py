@@ -74,9 +74,9 @@ def optimal(influence: Influence, graph: UnitGraph, costs: StageCosts) -> tuple[
 
     Each is called by the share of the unit time that it spends.
     """
-    whole = influence.steps * sum(costs.unit_ms) or 1.0
-    found = Search(influence, graph, costs).frontier()
-    return tuple(Candidate(f"optimal-{one.unit_ms / whole:.3f}", one.schedule) for one in found)
+    found = (one.schedule for one in Search(influence, graph, costs).frontier())
+    spent = ((s, costs.compute_fraction(s.steps, s.unit_runs)) for s in found)
+    return tuple(Candidate(f"optimal-{fraction:.3f}", s) for s, fraction in spent)
 
 
 def undominated(

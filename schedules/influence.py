@@ -12,7 +12,6 @@ from schedules.errors import InvalidProfile
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from schedules.cost import StageCosts
     from schedules.schedule import Schedule
     from schedules.units import UnitGraph
 
@@ -94,6 +93,6 @@ class Table:
         return self._influence.squared_error(sources, live & ~computes)
 
 
-def spent_ms(computes: NDArray[np.bool_], costs: StageCosts) -> float:
-    """Return the time of all computed units."""
-    return float(computes.sum(0) @ np.array(costs.unit_ms))
+def spent_ms(computes: NDArray[np.bool_], unit_ms: NDArray[np.float64]) -> float:
+    """Return the time of all computed units, of which unit u takes `unit_ms[u]`."""
+    return float(computes.sum(0) @ unit_ms)

@@ -82,6 +82,11 @@ class Schedule:
         return len(self.computes[0])
 
     @property
+    def unit_runs(self) -> tuple[int, ...]:
+        """How often each unit computes."""
+        return tuple(sum(column) for column in zip(*self.computes, strict=True))
+
+    @property
     def digest(self) -> str:
         """A short name of exactly this table."""
         return hashlib.sha256(f"{self.units}:{self.encode()}".encode()).hexdigest()[:16]

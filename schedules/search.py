@@ -85,7 +85,8 @@ class Search:
         self._table = Table(influence, graph)
         if len(costs.unit_ms) != influence.units:
             raise InvalidCosts(f"{len(costs.unit_ms)} units timed, {influence.units} measured")
-        self._influence, self._costs = influence, costs
+        self._influence = influence
+        self._unit_ms = np.array(costs.unit_ms)
         self._outputs = graph.with_role(Role.SAMPLER, Role.ENTRY)
 
     def frontier(self, prices: Sequence[float] | None = None) -> tuple[Found, ...]:
@@ -101,7 +102,7 @@ class Search:
     def prices(self) -> tuple[float, ...]:
         """Return errors per millisecond between which schedules change from none to all reuse."""
         effects = np.square(self._influence.effects[:, 1:, 0]).mean(2)
-        ms = np.maximum(np.array(self._costs.unit_ms), 1e-6)[:, None]
+        ms = np.maximum(self._unit_ms, 1e-6)[:, None]
         worth = (effects / ms)[effects > 0]
         if not len(worth):
             return (1.0,)
@@ -117,7 +118,7 @@ class Search:
         columns = [
             [True] * self._influence.steps
             if u in self._outputs
-            else best_column(self._influence, u, price * self._costs.unit_ms[u])
+            else best_column(self._influence, u, price * self._unit_ms[u])
             for u in range(self._influence.units)
         ]
         return self._lean(np.array(columns).T)
@@ -155,14 +156,14 @@ class Search:
             yield row
 
     def _worth(self, computes: Computes, price: float) -> float:
-        return self._table.error(computes) + price * spent_ms(computes, self._costs)
+        return self._table.error(computes) + price * spent_ms(computes, self._unit_ms)
 
     def _lean(self, computes: Computes) -> Computes:
         rows = [row & self._table.live(row) for row in computes[1:]]
         return np.stack([computes[0], *rows])
 
     def _found(self, computes: Computes) -> Found:
-        ms = spent_ms(computes, self._costs)
+        ms = spent_ms(computes, self._unit_ms)
         return Found(Schedule.of(computes.tolist()), self._table.error(computes), ms)
 
 

@@ -110,8 +110,7 @@ class _Denoising:
 def _speed_up(
     schedule: Schedule, costs: StageCosts, pairs: Sequence[tuple[float, float]]
 ) -> SpeedUp:
-    runs = tuple(sum(column) for column in zip(*schedule.computes, strict=True))
-    steps = schedule.steps
+    steps, runs = schedule.steps, schedule.unit_runs
     full = costs.denoise_ms(steps, (steps,) * schedule.units)
     ideal = full / costs.denoise_ms(steps, runs)
     ratios = [uncached / cached for uncached, cached in pairs]

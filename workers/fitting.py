@@ -142,7 +142,7 @@ def moments(inputs: Sequence[Tensor], rest: Tensor, *, tokens_last: bool) -> Ten
     """
     axis = -1 if tokens_last else 1
     columns = [x.double().movedim(axis, 0).flatten(1) for x in (*inputs, rest)]
-    rows = torch.stack([torch.ones_like(rest_) for rest_ in columns[:1]] + columns, 1)
+    rows = torch.stack([torch.ones_like(columns[0]), *columns], 1)
     return rows @ rows.mT
 
 

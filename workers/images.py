@@ -6,6 +6,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from PIL import Image
 
 if TYPE_CHECKING:
@@ -20,6 +21,11 @@ def to_pixels(images: Tensor) -> NDArray[np.uint8]:
     unit = (images * 0.5 + 0.5).clamp(0, 1)
     floats = unit.cpu().permute(0, 2, 3, 1).float().numpy()
     return (floats * 255).round().astype(np.uint8)
+
+
+def to_tensor(pixels: NDArray[np.uint8]) -> Tensor:
+    """Turn 8-bit pixels, B × H × W × 3, into pictures in [-1, 1], B × 3 × H × W."""
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def to_png(pixels: NDArray[np.uint8]) -> bytes:

@@ -8,7 +8,7 @@ of using one for the other.
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from torch.utils.checkpoint import checkpoint
 
 from schedules.influence import Influence
 from schedules.rules import all_compute
-from workers.sampler import Frame, Walk, encode, initial_latents
+from workers.sampler import Walk, encode, initial_latents
 from workers.units import replaced_forward
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from workers.pipeline import Model
-    from workers.sampler import Prompt
+    from workers.sampler import Frame, Prompt
     from workers.units import UNetUnits, UnitModule
 
 
@@ -55,11 +55,8 @@ def measure_influence(
 
     `frame` gives size, guidance, solver and number of steps; its schedule is not followed.
     """
-    steps = frame.schedule.steps
-    uncached = Frame(
-        frame.width, frame.height, frame.guidance_scale, frame.solver,
-        all_compute(steps, model.units.graph),
-    )  # fmt: skip
+    schedule = all_compute(frame.schedule.steps, model.units.graph)
+    uncached = replace(frame, schedule=schedule, correction=None)
     measured = []
     for start in range(0, len(requests), settings.batch):
         batch = requests[start : start + settings.batch]

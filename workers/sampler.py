@@ -147,9 +147,8 @@ class Walk:
     def advance(self, step: int, prediction: Tensor) -> None:
         """Move the latents one step on; every step once, in order."""
         timestep = self._timesteps[step]
-        self.latents = self._scheduler.step(prediction, timestep, self.latents, return_dict=False)[
-            0
-        ]
+        stepped = self._scheduler.step(prediction, timestep, self.latents, return_dict=False)
+        self.latents = stepped[0]
 
 
 class _DeviceSteps:

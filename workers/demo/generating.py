@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from schedules.rules import all_compute
-from workers.images import to_pixels
+from workers.images import to_pixels, to_tensor
 from workers.sampler import Frame, Prompt, decode, denoise, encode, initial_latents
 
 if TYPE_CHECKING:
@@ -66,5 +66,5 @@ def reconstruct(
 @torch.inference_mode()
 def _through(model: Model, pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
     vae = model.pipe.vae
-    x = torch.from_numpy(pictures).permute(0, 3, 1, 2).to(model.device, model.dtype) / 127.5 - 1
+    x = to_tensor(pictures).to(model.device, model.dtype)
     return to_pixels(vae.decode(vae.encode(x).latent_dist.mode()).sample)

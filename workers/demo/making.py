@@ -15,7 +15,8 @@ from workers.demo.exporting import Parts, read_parts
 from workers.demo.generating import generate
 from workers.demo.learning import Lesson, learn
 from workers.demo.networks import tokenizer
-from workers.images import grid, to_png
+from workers.demo.sheets import grid_sheet
+from workers.images import to_png
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -132,7 +133,7 @@ def _parts(networks: nn.ModuleDict, vae: AutoencoderKL, words: CLIPTokenizer) ->
 
 def _draw(parts: Parts, captions: list[str], path: Path) -> None:
     pictures = generate(parts.model(path.parent), captions, range(len(captions)), _quietly)
-    path.write_bytes(to_png(grid(list(pictures), 8)))
+    path.write_bytes(to_png(grid_sheet(pictures)))
 
 
 def _quietly(_done: int, _total: int) -> None:

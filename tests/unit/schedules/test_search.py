@@ -132,7 +132,9 @@ def test_the_search_is_never_worse_than_plain_rules(seed: int, price: float) -> 
 
     def worth(schedule: Schedule) -> float:
         computes = np.array(schedule.normalised(CHAIN).computes)
-        return expected_error(found, schedule, CHAIN) + price * spent_ms(computes, COSTS)
+        return expected_error(found, schedule, CHAIN) + price * spent_ms(
+            computes, np.array(COSTS.unit_ms)
+        )
 
     assert worth(ours.schedule) <= min(worth(rule) for rule in rules) * 1.3
 

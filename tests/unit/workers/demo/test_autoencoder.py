@@ -12,9 +12,9 @@ from workers.demo.autoencoder import (
     random_crops,
     reconstruction_loss,
     standardise,
-    to_tensor,
 )
 from workers.demo.networks import autoencoder
+from workers.images import to_tensor
 
 
 @pytest.fixture
