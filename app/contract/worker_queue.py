@@ -91,7 +91,7 @@ class RedisWorkerQueue:
         return bool(self._run("give_back", claim.job.id, claim.token, ttl_ms))
 
     def publish(self, card: WorkerCard, book: PlanBook) -> None:
-        """Announce this worker for one TTL, and its plan book if it is not stored yet."""
+        """Announce this worker for one TTL, after its plan book if that is not stored yet."""
         card_ttl_ms = self._settings.card_ttl_s * 1000
         book_ttl_ms = self._settings.book_ttl_s * 1000
         parts = (card.worker, card.encode(), card_ttl_ms, card.book, book_ttl_ms)
@@ -99,6 +99,7 @@ class RedisWorkerQueue:
             payload = json.dumps(book.to_dict())
             with store_errors():
                 self._client.set(self._keys.book(card.book), payload, px=book_ttl_ms)
+            self._run("publish", *parts)
 
     def retire(self, worker: str) -> None:
         """Withdraw the card."""

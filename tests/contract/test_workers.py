@@ -85,6 +85,17 @@ async def test_a_book_that_was_lost_is_published_again(
     assert await gateway.book(a_book().digest) == a_book()
 
 
+async def test_a_card_is_not_announced_before_its_book(
+    gateway: RedisGatewayQueue, worker: RedisWorkerQueue
+) -> None:
+    card = a_card()
+
+    announced = worker._run("publish", card.worker, card.encode(), 5000, card.book, 5000)
+
+    assert not announced
+    assert await gateway.cards() == []
+
+
 async def test_an_unknown_book_is_none(gateway: RedisGatewayQueue) -> None:
     assert await gateway.book("unknown") is None
 
