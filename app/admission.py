@@ -3,7 +3,8 @@
 Laws of this file:
 1. The plan must fit the worker that is expected to be free first. Of several that are free at the
    same time any may claim the job, so the slowest of them counts.
-2. An admitted plan satisfies wait + p95 + overhead <= budget, all in milliseconds.
+2. An admitted plan satisfies wait + p95 + overhead <= budget, all in milliseconds. Where none does
+   and nobody waits, the fastest is tried while at least its median fits: better odds than none.
 3. "Too small" is said only of a budget that an idle fleet would refuse as well.
 """
 
@@ -11,10 +12,10 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from schedules.planner import Choice, plan, prices
+from schedules.planner import Choice, Infeasible, plan, prices
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,17 +98,21 @@ def admit(ask: Ask, book: PlanBook, load: Load) -> Verdict:
     wait_ms = expected_wait_ms(load)
     taken_ms = wait_ms + load.overhead_ms
     needed_ms = minimum_ms(ask, book, card, taken_ms)
-    outcome = plan(
-        ask.budget_ms,
-        taken_ms,
-        book,
-        card.costs,
-        batch=ask.images,
-        min_quality=ask.min_quality,
-    )
+    outcome = _planned(ask, book, card, taken_ms)
+    if isinstance(outcome, Infeasible) and not wait_ms and _has_odds(ask, outcome, taken_ms):
+        outcome = _planned(replace(ask, budget_ms=outcome.minimum_ms), book, card, taken_ms)
     if isinstance(outcome, Choice):
         return Admit(outcome, card, wait_ms, needed_ms)
     return _refuse(ask, book, load, needed_ms)
+
+
+def _planned(ask: Ask, book: PlanBook, card: WorkerCard, taken_ms: float) -> Choice | Infeasible:
+    floor = ask.min_quality
+    return plan(ask.budget_ms, taken_ms, book, card.costs, batch=ask.images, min_quality=floor)
+
+
+def _has_odds(ask: Ask, outcome: Infeasible, taken_ms: float) -> bool:
+    return taken_ms + outcome.fastest.predicted_ms <= ask.budget_ms
 
 
 def expected_wait_ms(load: Load) -> float:
@@ -137,9 +142,10 @@ def minimum_ms(ask: Ask, book: PlanBook, card: WorkerCard, taken_ms: float) -> f
 
 
 def _refuse(ask: Ask, book: PlanBook, load: Load, needed_ms: float) -> TooSmall | Queued:
-    idle_ms = minimum_ms(ask, book, slowest(load.cards, book), load.overhead_ms)
-    if ask.budget_ms < idle_ms:
-        return TooSmall(idle_ms)
+    slow = slowest(load.cards, book)
+    idle = _planned(ask, book, slow, load.overhead_ms)
+    if isinstance(idle, Infeasible) and not _has_odds(ask, idle, load.overhead_ms):
+        return TooSmall(minimum_ms(ask, book, slow, load.overhead_ms))
     return Queued(max(1, math.ceil((needed_ms - ask.budget_ms) / 1000)), needed_ms)
 
 

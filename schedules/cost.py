@@ -5,12 +5,20 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from dataclasses import asdict, dataclass, replace
+from itertools import accumulate
+from statistics import median
 from typing import TYPE_CHECKING, Any, Self
 
 from schedules.errors import InvalidCosts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+# The running average of ratios starts from the median of the first few. It moves by this share of
+# the newest one's distance (of logarithms), of which no more than WILD counts.
+SETTLING = 4
+SMOOTHING = 0.3
+WILD = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +80,23 @@ class Drift:
 
 
 def drift_of(ratios: Sequence[float], floor: float = 1.02) -> Drift:
-    """Return the drift of recent actual ÷ predicted times; p95 is at least `floor` × median."""
+    """Return the drift after actual ÷ predicted times, oldest first.
+
+    Its median is a running average of their logarithms, quick to follow a machine that slows down;
+    a single wild ratio moves it by little. Its p95 is how far 95 of 100 ratios exceeded the average
+    of those before them, and at least `floor` × median.
+    """
     if not ratios:
         return Drift()
-    ordered = sorted(ratios)
-    middle = ordered[len(ordered) // 2]
-    p95 = ordered[min(math.ceil(0.95 * len(ordered)), len(ordered) - 1)]
-    return Drift(middle, max(p95, middle * floor))
+    logs = [math.log(ratio) for ratio in ratios]
+    *before, level = accumulate(logs, _follow, initial=median(logs[:SETTLING]))
+    rising = sorted(now - expected for now, expected in zip(logs, before, strict=True))
+    high = rising[math.ceil(0.95 * len(rising)) - 1]
+    return Drift(math.exp(level), math.exp(level) * max(math.exp(high), floor))
+
+
+def _follow(level: float, now: float) -> float:
+    return level + SMOOTHING * max(-WILD, min(now - level, WILD))
 
 
 @dataclass(frozen=True, slots=True)

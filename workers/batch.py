@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from workers.correction import Correction
     from workers.lease import Lease
     from workers.pipeline import Model
+
+# Of the margin that plans are chosen with, how much is kept free while they run.
+STRAY_SHARE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,7 @@ def run_batch(
     after_ms = remaining_ms(priced.plan, desk.book, desk.costs, batch=len(prompts))
     # Hurried steps have no measured quality, so a request with a quality floor gets none.
     hurry_by_s = float("inf") if job.min_quality else deadline_s
-    pace = Pace(lease, priced.predicted_ms, after_ms, hurry_by_s, must_stop)
+    pace = Pace(lease, priced.predicted_ms, after_ms, hurry_by_s, must_stop, _reserve(desk.costs))
     plan, correction = priced.plan, desk.correction_of(priced.plan)
     seen = job.width, job.height, job.guidance_scale
     frame = Frame(*seen, plan.solver, plan.schedule, correction)
@@ -101,6 +105,11 @@ def run_batch(
     replanned = _work(priced.plan) != _work(ordered)
     ran = ran_plan(priced, desk.costs, len(prompts), replanned, pace.hurried_steps)
     return Ran(rendered, ran, len(prompts), priced.predicted_ms, pace.slowness)
+
+
+def _reserve(costs: CostModel) -> float:
+    """Return how much longer than expected the rest of a run may well take: a part of a stray."""
+    return math.pow(costs.drift.p95 / costs.drift.median, STRAY_SHARE)
 
 
 def _work(plan: Plan) -> tuple[str, Schedule, str | None]:

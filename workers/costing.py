@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from workers.families import Conditioning
     from workers.pipeline import Model
 
-PAIRS_A_RUN = 4
+PAIRS_A_RUN = 2
 _T = TypeVar("_T")
 
 

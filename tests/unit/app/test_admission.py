@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from hypothesis import given
@@ -20,6 +21,8 @@ from app.admission import (
     expected_wait_ms,
 )
 from app.contract.ports import Backlog
+from schedules.cost import Drift
+from schedules.planner import price
 from tests.builders import a_book, a_card, costs
 
 if TYPE_CHECKING:
@@ -70,7 +73,30 @@ def test_an_admitted_plan_fits_with_wait_and_overhead(
 
     if isinstance(verdict, Admit):
         picked = verdict.choice.picked
-        assert verdict.wait_ms + load.overhead_ms + picked.p95_ms <= budget_ms + 1e-6
+        needed_ms = picked.p95_ms if verdict.wait_ms else picked.predicted_ms
+        assert verdict.wait_ms + load.overhead_ms + needed_ms <= budget_ms + 1e-6
+
+
+def test_with_nobody_waiting_a_budget_above_the_fastest_median_is_tried() -> None:
+    uneven = idle(a_card(costs=costs().drifted(Drift(1.0, 1.5))))
+    safe = admit(Ask(10_000), BOOK, uneven)
+    assert isinstance(safe, Admit)
+    fastest_ms = price(BOOK.plans[2], costs()).predicted_ms
+    median_ms = math.ceil(uneven.overhead_ms + fastest_ms)
+
+    tried = admit(Ask(median_ms), BOOK, uneven)
+
+    assert isinstance(tried, Admit)
+    assert tried.choice.picked.plan is BOOK.plans[2]
+    assert tried.minimum_ms == safe.minimum_ms > median_ms
+    assert admit(Ask(median_ms - 1), BOOK, uneven) == TooSmall(safe.minimum_ms)
+
+
+def test_with_others_waiting_the_high_end_must_fit() -> None:
+    busy = a_card(costs=costs().drifted(Drift(1.0, 1.5)), busy_until_unix_ms=NOW + 100)
+    fastest_ms = price(BOOK.plans[2], costs()).predicted_ms
+
+    assert isinstance(admit(Ask(110 + fastest_ms), BOOK, idle(busy)), Queued)
 
 
 @given(load=loads, budgets=st.tuples(milliseconds, milliseconds), images=images)

@@ -89,13 +89,35 @@ def test_a_late_run_is_hurried_and_the_hurried_steps_are_counted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("left_ms", "late"), [(1000.0, False), (100.0, False), (99.5, False), (98.0, True), (-5, True)]
+    ("left_ms", "late"), [(1000.0, False), (100.1, False), (99.9, True), (-5, True)]
 )
 def test_a_run_is_late_when_what_remains_clearly_does_not_fit(left_ms: float, late: bool) -> None:
     lease: Any = FakeLease("a")
     pace = Pace(lease, 200.0, (100.0, 0.0), deadline_s=1000.0, must_stop=never)
 
     assert pace.is_late(0, now_s=1000.0 - left_ms / 1e3) is late
+
+
+@pytest.mark.parametrize(("took_s", "hurried"), [(0.5, 0), (1.2, 1)])
+def test_a_run_slower_than_predicted_is_hurried_before_it_is_late(
+    took_s: float, hurried: int
+) -> None:
+    lease: Any = FakeLease("a")
+    moments = iter((100.0, 100.0 + took_s))
+    pace = Pace(lease, 2000.0, (1500.0, 0.0), 103.0, never, clock=lambda: next(moments))
+    run = a_run()
+    pace(0, run, LATENTS)
+    run.begin_step(1)
+
+    assert run.hurried_steps == hurried
+
+
+def test_the_reserve_is_kept_free_before_the_deadline() -> None:
+    lease: Any = FakeLease("a")
+    pace = Pace(lease, 200.0, (100.0, 0.0), deadline_s=1000.0, must_stop=never, reserve=1.2)
+
+    assert pace.is_late(0, now_s=1000.0 - 0.119)
+    assert not pace.is_late(0, now_s=1000.0 - 0.121)
 
 
 def test_after_the_last_step_only_the_picture_can_be_late() -> None:

@@ -29,6 +29,13 @@ def test_the_fastest_number_is_found(best: int) -> None:
     assert fastest_threads(4, run) == best
 
 
+def test_a_small_gain_is_not_worth_more_threads() -> None:
+    def run() -> None:
+        time.sleep(0.02 if torch.get_num_threads() == 4 else 0.0205)
+
+    assert fastest_threads(4, run) == 1
+
+
 def test_one_thread_needs_no_choice() -> None:
     assert fastest_threads(1, lambda: None) == 1
 
