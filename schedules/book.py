@@ -52,7 +52,8 @@ class Plan:
     @property
     def name(self) -> str:
         """What the plan is called in answers, logs and metrics."""
-        return f"{self.solver}-{self.steps}-{self.rule}"
+        plain = f"{self.solver}-{self.steps}-{self.rule}"
+        return plain if self.correction is None else f"{plain}-corrected"
 
     @classmethod
     def of(
@@ -105,11 +106,6 @@ class PlanBook:
         """A short name of exactly this book."""
         text = json.dumps(self.to_dict(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-    def find(self, solver: str, table: str) -> Plan | None:
-        """Return the plan with this solver and schedule table, if the book has it."""
-        matches = (p for p in self.plans if p.solver == solver and p.schedule.encode() == table)
-        return next(matches, None)
 
     def frontier(self, costs: CostModel, batch: int = 1) -> tuple[Plan, ...]:
         """Return the plans that no cheaper plan matches in quality, cheapest first."""

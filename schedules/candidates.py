@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate as accumulated
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from schedules.influence import Table
 from schedules.rules import (
     EVERY_LAYER,
     PAPER_ROLES,
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 STEPS = (4, 6, 8, 10, 12, 16, 20, 30, 50)
 DELTAS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.2)
 INTERVALS = (2, 3, 5)
+HOPE = 4.0
 ROLE_SETS = {"attn": PAPER_ROLES, "residual": RESIDUAL, "all": EVERY_LAYER}
 
 
@@ -69,14 +72,41 @@ def _all(profile: ChangeProfile, graph: UnitGraph, deltas: Sequence[float]) -> I
             yield Candidate(f"deepcache-{interval}-{branch}", schedule)
 
 
-def optimal(influence: Influence, graph: UnitGraph, costs: StageCosts) -> tuple[Candidate, ...]:
+def optimal(
+    influence: Influence, graph: UnitGraph, costs: StageCosts, most_rows: int | None = None
+) -> tuple[Candidate, ...]:
     """Return the schedules of least expected error for their time, from dear to cheap.
 
-    Each is called by the share of the unit time that it spends.
+    Each is called by the share of the unit time that it spends, and has no more than `most_rows`
+    different rows.
     """
-    found = (one.schedule for one in Search(influence, graph, costs).frontier())
+    found = (one.schedule for one in Search(influence, graph, costs, most_rows).frontier())
     spent = ((s, costs.compute_fraction(s.steps, s.unit_runs)) for s in found)
     return tuple(Candidate(f"optimal-{fraction:.3f}", s) for s, fraction in spent)
+
+
+def hopeful(
+    found: Sequence[Candidate],
+    influence: Influence,
+    graph: UnitGraph,
+    costs: StageCosts,
+    slack: float = HOPE,
+) -> tuple[Candidate, ...]:
+    """Return the candidates worth a picture: none that is no dearer is expected far better.
+
+    Far better means less than 1 / `slack` of the expected squared error.
+    """
+    table = Table(influence, graph)
+    errors = {c.schedule: table.of(c.schedule) for c in found}
+
+    def place(candidate: Candidate) -> tuple[float, float]:
+        schedule = candidate.schedule
+        return costs.denoise_ms(schedule.steps, schedule.unit_runs), errors[schedule]
+
+    rising = sorted(found, key=place)
+    least = accumulated((errors[c.schedule] for c in rising), min)
+    pairs = zip(rising, least, strict=True)
+    return tuple(c for c, lowest in pairs if errors[c.schedule] <= slack * lowest)
 
 
 def undominated(

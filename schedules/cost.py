@@ -26,7 +26,8 @@ class StageCosts:
     """Median milliseconds of each stage for one batch size.
 
     `start_ms` is what denoising costs once, before its first step; `fixed_ms` what a step costs
-    when every unit is reused, solver included; `unit_ms[u]` what unit u adds when it computes.
+    when the whole UNet is reused, solver included; `unit_ms[u]` what unit u adds when it computes,
+    the UNet's output whatever is no other unit's work.
     Raises InvalidCosts for a negative time.
     """
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from schedules.schedule import Schedule
     from schedules.units import UnitGraph
 
+    Computes = NDArray[np.bool_]
+    Effects = NDArray[np.float64]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Influence:
@@ -50,49 +53,97 @@ class Influence:
         """How many steps back a value was measured at most."""
         return int(self.effects.shape[2])
 
-    def squared_error(self, sources: NDArray[np.int64], reused: NDArray[np.bool_]) -> float:
-        """Return the expected squared error of a picture, infinite beyond the longest lag.
-
-        `sources[s, u]` is the step whose value stands at step s; `reused[s, u]` where it is used.
-        """
-        s, u = np.nonzero(reused)
-        lags = s - sources[s, u]
-        if len(lags) and lags.max() > self.longest_lag:
-            return float("inf")
-        total = self.effects[u, s, lags - 1].sum(0, dtype=np.float64)
-        return float(np.square(total).mean())
-
 
 def expected_error(influence: Influence, schedule: Schedule, graph: UnitGraph) -> float:
     """Return the expected squared error of a picture under a schedule, to first order."""
-    return Table(influence, graph).error(np.array(schedule.normalised(graph).computes))
+    return Table(influence, graph).of(schedule)
 
 
 class Table:
-    """Prices schedules given as arrays, steps × units; remembers what each row leaves alive."""
+    """Prices schedules given as arrays, steps × units; remembers what each row leaves alive.
+
+    Rows must hold no dead work. A value older than the longest lag makes the error infinite.
+    """
 
     def __init__(self, influence: Influence, graph: UnitGraph) -> None:
         if influence.units != len(graph):
             raise InvalidProfile(f"{influence.units} units measured, the UNet has {len(graph)}")
-        self._influence = influence
         self._graph = graph
-        self._live: dict[bytes, NDArray[np.bool_]] = {}
+        self._longest = influence.longest_lag
+        # One more lag and one more projection: reuses that are too old are counted there.
+        self._effects = np.pad(influence.effects, ((0, 0), (0, 0), (0, 1), (0, 1)))
+        self._effects[:, :, -1, -1] = 1
+        self._live: dict[bytes, Computes] = {}
         self._steps = np.arange(influence.steps)[:, None]
 
-    def live(self, row: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    def of(self, schedule: Schedule) -> float:
+        """Return the expected squared error of a picture under a schedule."""
+        return self.error(np.array(schedule.normalised(self._graph).computes))
+
+    def live(self, row: Computes) -> Computes:
         """Return which units are needed when `row` says who computes."""
         key = row.tobytes()
         if key not in self._live:
             self._live[key] = np.array(self._graph.live(row.tolist()))
         return self._live[key]
 
-    def error(self, computes: NDArray[np.bool_]) -> float:
-        """Return the expected squared error of a picture; the rows must hold no dead work."""
+    def error(self, computes: Computes) -> float:
+        """Return the expected squared error of a picture."""
+        return float(_squared(self._total(computes)[None])[0])
+
+    def errors(self, computes: Computes, step: int, rows: Computes) -> NDArray[np.float64]:
+        """Return the error with each of `rows`, N × units, in place of the one at `step`.
+
+        What a unit computes at a step changes this step and those that reuse it, no others.
+        """
+        before = _last(computes[:step])
+        stale, fresh = self._later(computes, step, before)
+        here = self._at(np.full(len(before), step), step - before)
+        now = computes[step]
+        rest = self._total(computes) - self._share(now[None], here, stale, fresh)[0]
+        return _squared(rest + self._share(rows, here, stale, fresh))
+
+    def _share(self, rows: Computes, here: Effects, stale: Effects, fresh: Effects) -> Effects:
+        live = np.stack([self.live(row) for row in rows])
+        return np.asarray((live & ~rows) @ here + ~rows @ stale + rows @ fresh)
+
+    def _later(
+        self, computes: Computes, step: int, before: NDArray[np.int64]
+    ) -> tuple[Effects, Effects]:
+        """Return what units do after `step` until they compute again: without and with it."""
+        stale = np.zeros((len(before), self._effects.shape[-1]))
+        fresh, waiting = stale.copy(), np.ones(len(before), bool)
+        for t in range(step + 1, len(computes)):
+            waiting = waiting & ~computes[t]
+            reused = (waiting & self.live(computes[t]))[:, None]
+            at = np.full(len(before), t)
+            stale += reused * self._at(at, t - before)
+            fresh += reused * self._at(at, at - step)
+        return stale, fresh
+
+    def _at(self, steps: NDArray[np.int64], lags: NDArray[np.int64]) -> Effects:
+        units = np.arange(len(steps))
+        return np.asarray(self._effects[units, steps, np.minimum(lags, self._longest + 1) - 1])
+
+    def _total(self, computes: Computes) -> Effects:
+        """Return the sum of the effects of all reuses."""
         sources = np.maximum.accumulate(np.where(computes, self._steps, 0), axis=0)
         live = np.stack([self.live(row) for row in computes])
-        return self._influence.squared_error(sources, live & ~computes)
+        s, u = np.nonzero(live & ~computes)
+        lags = np.minimum(s - sources[s, u], self._longest + 1)
+        return np.asarray(self._effects[u, s, lags - 1].sum(0, dtype=np.float64))
 
 
-def spent_ms(computes: NDArray[np.bool_], unit_ms: NDArray[np.float64]) -> float:
+def _last(computes: Computes) -> NDArray[np.int64]:
+    """Return the last step at which each unit computes."""
+    return np.asarray(len(computes) - 1 - computes[::-1].argmax(0))
+
+
+def _squared(effects: Effects) -> NDArray[np.float64]:
+    errors = np.square(effects[:, :-1]).mean(1)
+    return np.where(effects[:, -1] > 0.5, np.inf, errors)
+
+
+def spent_ms(computes: Computes, unit_ms: NDArray[np.float64]) -> float:
     """Return the time of all computed units, of which unit u takes `unit_ms[u]`."""
     return float(computes.sum(0) @ unit_ms)

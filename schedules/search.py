@@ -8,6 +8,7 @@ what feeds it free, the search takes into account.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import permutations
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy as np
 from schedules.errors import InvalidCosts
 from schedules.influence import Table, spent_ms
 from schedules.schedule import Schedule
-from schedules.units import Role
+from schedules.units import OUTPUT_ROLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     Computes = NDArray[np.bool_]
 
 SWEEPS = 12
+TINY = 1e-9
 PRICES = 14
 
 
@@ -78,16 +80,25 @@ def _computed_at(came: Sequence[int], steps: int) -> list[bool]:
 class Search:
     """Looks for schedules of least error + price × time, a row at a time.
 
-    Raises InvalidProfile or InvalidCosts when measurements are of another UNet.
+    A GPU that replays one recording for each different row has room for a few: there are then no
+    more than `most_rows`. Raises InvalidProfile or InvalidCosts when measurements are of another
+    UNet.
     """
 
-    def __init__(self, influence: Influence, graph: UnitGraph, costs: StageCosts) -> None:
+    def __init__(
+        self,
+        influence: Influence,
+        graph: UnitGraph,
+        costs: StageCosts,
+        most_rows: int | None = None,
+    ) -> None:
+        self._most_rows = influence.steps if most_rows is None else max(most_rows, 1)
         self._table = Table(influence, graph)
         if len(costs.unit_ms) != influence.units:
             raise InvalidCosts(f"{len(costs.unit_ms)} units timed, {influence.units} measured")
         self._influence = influence
         self._unit_ms = np.array(costs.unit_ms)
-        self._outputs = graph.with_role(Role.SAMPLER, Role.ENTRY)
+        self._outputs = graph.with_role(*OUTPUT_ROLES)
 
     def frontier(self, prices: Sequence[float] | None = None) -> tuple[Found, ...]:
         """Return schedules from dear to cheap, one for each price at most."""
@@ -95,7 +106,7 @@ class Search:
         computes = np.ones((self._influence.steps, self._influence.units), bool)
         for price in self.prices() if prices is None else prices:
             computes = self.best(price, computes)
-            one = self._found(computes)
+            one = self._found(self._merged(computes, price))
             found.setdefault(one.schedule, one)
         return tuple(found.values())
 
@@ -113,6 +124,12 @@ class Search:
         """Return the best of the searches from `begin` and from each unit's own optimum."""
         starts = (begin, self._alone(price))
         return min((self._descend(c, price) for c in starts), key=lambda c: self._worth(c, price))
+
+    def _merged(self, computes: Computes, price: float) -> Computes:
+        """Let steps follow the rows of others, those first that lose least, until few are left."""
+        while len(np.unique(computes, axis=0)) > self._most_rows:
+            computes = min(_mergers(computes), key=lambda c: self._worth(c, price))
+        return computes
 
     def _alone(self, price: float) -> Computes:
         columns = [
@@ -136,12 +153,16 @@ class Search:
     def _best_row(
         self, computes: Computes, step: int, price: float, now: float
     ) -> tuple[Computes, float]:
-        for row in self._rows(computes, step):
-            tried = computes.copy()
-            tried[step] = row & self._table.live(row)
-            worth = self._worth(tried, price)
-            if worth < now:
-                computes, now = tried, worth
+        for _ in range(SWEEPS):
+            rows = np.stack([row & self._table.live(row) for row in self._rows(computes, step)])
+            others_ms = spent_ms(computes, self._unit_ms) - float(computes[step] @ self._unit_ms)
+            worth = self._table.errors(computes, step, rows)
+            worth += price * (others_ms + rows @ self._unit_ms)
+            best = int(worth.argmin())
+            if worth[best] >= now * (1 - TINY):
+                break
+            computes, now = computes.copy(), float(worth[best])
+            computes[step] = rows[best]
         return computes, now
 
     def _rows(self, computes: Computes, step: int) -> Iterator[Computes]:
@@ -165,6 +186,15 @@ class Search:
     def _found(self, computes: Computes) -> Found:
         ms = spent_ms(computes, self._unit_ms)
         return Found(Schedule.of(computes.tolist()), self._table.error(computes), ms)
+
+
+def _mergers(computes: Computes) -> Iterator[Computes]:
+    """Give the tables in which one kind of row, but not that of step 0, has become another."""
+    rows, which = np.unique(computes, axis=0, return_inverse=True)
+    which = which.reshape(-1)
+    for kind, other in permutations(range(len(rows)), 2):
+        if kind != which[0]:
+            yield rows[np.where(which == kind, other, which)]
 
 
 def _without(row: Computes, unit: int) -> Computes:

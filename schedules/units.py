@@ -25,9 +25,11 @@ class Role(StrEnum):
     RESNET = "resnet"
     SAMPLER = "sampler"
     ENTRY = "entry"
+    OUTPUT = "output"
 
 
 RESIDUAL_ROLES = frozenset({Role.TRANSFORMER, Role.RESNET})
+OUTPUT_ROLES = frozenset(Role) - RESIDUAL_ROLES
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,8 @@ class Unit:
 
     A residual unit (transformer, ResBlock) caches its update and always runs its identity path. An
     output unit caches its output as it is: a down- or upsampler, or an *entry*, which does no work
-    of its own and holds the main-branch feature that enters an up layer (DeepCache's cut).
+    of its own and holds the main-branch feature that enters an up layer (DeepCache's cut), or the
+    UNet's *output*: reused, it spares the whole call.
     """
 
     name: str

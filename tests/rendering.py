@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import torch
+from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
 
 from schedules.rules import all_compute
 from workers.images import to_pixels
@@ -57,9 +59,11 @@ def pixels_of(model: Model, latents: Tensor) -> NDArray[np.uint8]:
 def by_diffusers(model: Model, frame: Frame, prompt: Prompt, output_type: str) -> Any:
     """Return what the diffusers pipeline itself makes of the same request."""
     scheduler = solver(frame.solver, model.pipe.scheduler.config)
-    pipe = type(model.pipe)(**{**model.pipe.components, "scheduler": scheduler, **_extras(model)})
+    steps = _watched_steps(scheduler)
+    kind = type(model.pipe)
+    pipe = kind(**{**model.pipe.components, "scheduler": scheduler, **EXTRAS.get(kind, {})})
     pipe.set_progress_bar_config(disable=True)
-    return pipe(
+    images = pipe(
         prompt.text,
         negative_prompt=prompt.negative,
         width=frame.width,
@@ -69,11 +73,27 @@ def by_diffusers(model: Model, frame: Frame, prompt: Prompt, output_type: str) -
         generator=torch.Generator().manual_seed(prompt.seed),
         output_type=output_type,
     ).images
+    return steps[-1] if output_type == "latent" else images
 
 
-def _extras(model: Model) -> dict[str, Any]:
-    is_xl = "text_encoder_2" in model.pipe.components
-    return {"add_watermarker": False} if is_xl else {"requires_safety_checker": False}
+EXTRAS: dict[type, dict[str, Any]] = {
+    StableDiffusionPipeline: {"requires_safety_checker": False},
+    StableDiffusionXLPipeline: {"add_watermarker": False},
+}
+
+
+def _watched_steps(scheduler: Any) -> list[Tensor]:
+    """Collect the latents after each step: not every pipeline can return them."""
+    step, seen = scheduler.step, list[torch.Tensor]()
+
+    @wraps(step)  # pipelines look at its parameters
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        result = step(*args, **kwargs)
+        seen.append(result[0])
+        return result
+
+    scheduler.step = watched
+    return seen
 
 
 def is_untouched(unet: torch.nn.Module) -> bool:

@@ -1,6 +1,6 @@
 """Real diffusers pipelines of known families, tiny and with random weights, built and not loaded.
 
-Pictures are 16×16 pixels (latents 8×8); the weights follow from the name alone.
+Latents are 8×8, pictures 16×16 pixels (those of ldm 64×64); the weights follow from the name alone.
 """
 
 from __future__ import annotations
@@ -11,11 +11,17 @@ import torch
 from diffusers import (
     AutoencoderKL,
     DDIMScheduler,
+    LDMTextToImagePipeline,
     StableDiffusionPipeline,
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
+from diffusers.pipelines.latent_diffusion.pipeline_latent_diffusion import (
+    LDMBertConfig,
+    LDMBertModel,
+)
 from transformers import (
+    BertTokenizer,
     CLIPTextConfig,
     CLIPTextModel,
     CLIPTextModelWithProjection,
@@ -23,6 +29,7 @@ from transformers import (
 )
 
 from workers.pipeline import BUNDLED, load
+from workers.shapes import unet_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,13 +57,7 @@ UNET: dict[str, Any] = {
 
 def stable_diffusion_1() -> StableDiffusionPipeline:
     """Attention at both levels, projections by convolution, noise predicted."""
-    unet = UNet2DConditionModel(
-        **UNET,
-        down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
-        attention_head_dim=4,
-    )
-    return _sd(unet, DDIMScheduler(**NOISE))
+    return _sd(_unet_1(), DDIMScheduler(**NOISE))
 
 
 def stable_diffusion_2() -> StableDiffusionPipeline:
@@ -102,10 +103,34 @@ def stable_diffusion_xl() -> StableDiffusionXLPipeline:
     )
 
 
+def latent_diffusion() -> LDMTextToImagePipeline:
+    """Layout of Stable Diffusion 1 with a BERT-like text encoder; the autoencoder divides by 8."""
+    return LDMTextToImagePipeline(
+        vqvae=_vae((8, 8, 16, 16)),
+        bert=LDMBertModel(_bert()),
+        tokenizer=_letters(),
+        unet=_unet_1(),
+        scheduler=DDIMScheduler(**NOISE),
+    )
+
+
+def emu_twin() -> UNet2DConditionModel:
+    """EMU's UNet, narrow: 16 latent channels, four layers a level, four levels."""
+    return unet_of(
+        "emu",
+        sample_size=SIDE,
+        block_out_channels=(8, 16, 24, 24),
+        attention_head_dim=(1, 2, 3, 3),
+        norm_num_groups=8,
+        cross_attention_dim=TEXT_WIDTH,
+    )
+
+
 TINY: dict[str, Callable[[], Any]] = {
     "sd1": stable_diffusion_1,
     "sd2": stable_diffusion_2,
     "sdxl": stable_diffusion_xl,
+    "ldm": latent_diffusion,
 }
 
 
@@ -137,11 +162,20 @@ def _sd(unet: Any, scheduler: Any) -> StableDiffusionPipeline:
     )
 
 
-def _vae() -> AutoencoderKL:
+def _unet_1() -> UNet2DConditionModel:
+    return UNet2DConditionModel(
+        **UNET,
+        down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+        attention_head_dim=4,
+    )
+
+
+def _vae(channels: tuple[int, ...] = (16, 32)) -> AutoencoderKL:
     return AutoencoderKL(
-        block_out_channels=(16, 32),
-        down_block_types=("DownEncoderBlock2D",) * 2,
-        up_block_types=("UpDecoderBlock2D",) * 2,
+        block_out_channels=channels,
+        down_block_types=("DownEncoderBlock2D",) * len(channels),
+        up_block_types=("UpDecoderBlock2D",) * len(channels),
         latent_channels=4,
         norm_num_groups=8,
         sample_size=SIDE,
@@ -165,3 +199,21 @@ def _text() -> CLIPTextConfig:
 
 def _tokenizer() -> CLIPTokenizer:
     return CLIPTokenizer.from_pretrained(BUNDLED["emoji"] / "tokenizer")
+
+
+def _bert() -> LDMBertConfig:
+    return LDMBertConfig(
+        vocab_size=128,
+        encoder_layers=2,
+        encoder_ffn_dim=2 * TEXT_WIDTH,
+        encoder_attention_heads=2,
+        head_dim=TEXT_WIDTH // 2,
+        d_model=TEXT_WIDTH,
+    )
+
+
+def _letters() -> BertTokenizer:
+    """Return a tokenizer that reads a text letter by letter."""
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789"
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{c}" for c in letters)]
+    return BertTokenizer(vocab={word: token for token, word in enumerate(words)})

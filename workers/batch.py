@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from app.contract.jobs import RanPlan, Result, Timing
 from schedules.book import Plan, Quality
 from schedules.errors import InvalidSchedule
-from schedules.planner import Priced, refit, remaining_ms
+from schedules.planner import Infeasible, Priced, refit, remaining_ms
+from schedules.planner import plan as best_plan
 from workers.errors import ModelError
 from workers.pace import Pace
 from workers.rendering import Rendered, render
@@ -50,6 +51,10 @@ class Desk:
         found = self.corrections.get(plan.correction or "")
         return found if found is not None and found.is_for(plan.solver, plan.schedule) else None
 
+    def can_run(self, plan: Plan) -> bool:
+        """Return whether a plan runs here as it was measured, with its correction if it has one."""
+        return plan.correction is None or self.correction_of(plan) is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Ran:
@@ -85,26 +90,29 @@ def run_batch(
     deadline_s = claimed_s + min(claim.left_ms for claim in claims) / 1e3
     ordered = ordered_plan(job.plan, desk.book)
     left_ms = (deadline_s - time.monotonic()) * 1e3
-    priced = refit(
-        ordered,
-        left_ms,
-        desk.book,
-        desk.costs,
-        batch=len(prompts),
-        min_quality=job.min_quality,
-    )
+    priced = _refitted(desk, ordered, left_ms, len(prompts), job.min_quality)
     after_ms = remaining_ms(priced.plan, desk.book, desk.costs, batch=len(prompts))
     # Hurried steps have no measured quality, so a request with a quality floor gets none.
     hurry_by_s = float("inf") if job.min_quality else deadline_s
     pace = Pace(lease, priced.predicted_ms, after_ms, hurry_by_s, must_stop, _reserve(desk.costs))
-    plan, correction = priced.plan, desk.correction_of(priced.plan)
-    seen = job.width, job.height, job.guidance_scale
-    frame = Frame(*seen, plan.solver, plan.schedule, correction)
+    plan, seen = priced.plan, (job.width, job.height, job.guidance_scale)
+    frame = Frame(*seen, plan.solver, plan.schedule, desk.correction_of(plan))
     rendered = render(desk.model, prompts, frame, pace)
-    priced = replace(priced, plan=replace(plan, correction=correction.id if correction else None))
     replanned = _work(priced.plan) != _work(ordered)
     ran = ran_plan(priced, desk.costs, len(prompts), replanned, pace.hurried_steps)
     return Ran(rendered, ran, len(prompts), priced.predicted_ms, pace.slowness)
+
+
+def _refitted(desk: Desk, ordered: Plan, left_ms: float, batch: int, min_quality: float) -> Priced:
+    """Return what runs for an order.
+
+    Without its correction a plan would not be as good as promised: where that is unknown, the best
+    of this worker's own plans that fits takes its place.
+    """
+    if desk.can_run(ordered):
+        return refit(ordered, left_ms, desk.book, desk.costs, batch=batch, min_quality=min_quality)
+    found = best_plan(left_ms, 0.0, desk.book, desk.costs, batch=batch, min_quality=min_quality)
+    return found.fastest if isinstance(found, Infeasible) else found.picked
 
 
 def _reserve(costs: CostModel) -> float:

@@ -16,7 +16,7 @@ from schedules.errors import InvalidSchedule
 from schedules.schedule import Counts, Schedule, Work
 from schedules.units import Role
 from workers.fixes import fixes_of
-from workers.units import replaced_forward
+from workers.units import first_of, replaced_forward
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -95,10 +95,11 @@ class CacheRun:
         """Return the stand-in for the module's forward: computes, reuses or skips unit u."""
         original, reuse = entry.module.forward, REUSE[entry.unit.role](entry)
 
-        def forward(x: Tensor, *args: Any, **kwargs: Any) -> Any:
+        def forward(*args: Any, **kwargs: Any) -> Any:
             work = self._row[u]
             if work is Work.COMPUTED:
-                return self._computing(u, entry, original(x, *args, **kwargs))
+                return self._computing(u, entry, original(*args, **kwargs))
+            x = first_of(args, kwargs)
             if work is Work.SKIPPED:
                 return entry.packed(x.new_zeros(()).expand(self._shapes[u]))
             self._reused += 1
@@ -171,6 +172,7 @@ REUSE: dict[Role, Callable[[UnitModule], Callable[[Tensor, Tensor], Tensor]]] = 
     Role.RESNET: _residual,
     Role.SAMPLER: _output,
     Role.ENTRY: _output,
+    Role.OUTPUT: _output,
 }
 
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 
 from schedules.book import PlanBook
 from schedules.change import ChangeProfile
@@ -20,6 +19,7 @@ from schedules.cost import CostModel
 from schedules.errors import ScheduleError
 from workers.correction import Correction
 from workers.errors import CalibrationError
+from workers.tensor_files import write_tensors
 
 if TYPE_CHECKING:
     from schedules.book import Plan
@@ -36,7 +36,7 @@ def book_path(folder: Path, width: int, height: int) -> Path:
 
 
 def save(calibration: Calibration, model: Model, folder: Path) -> None:
-    """Write book, costs and profiles; raises CalibrationError when the folder cannot be written."""
+    """Write book, costs, profiles and corrections; raises CalibrationError when it cannot."""
     settings, made = calibration.settings, provenance(model)
     book = replace(
         calibration.book,
@@ -48,6 +48,8 @@ def save(calibration: Calibration, model: Model, folder: Path) -> None:
         _write(book_path(folder, settings.width, settings.height), book.to_dict())
         _write(folder / f"costs-{settings.width}x{settings.height}.json", costs)
         _save_profiles(calibration, made, _profiles_path(folder, settings.width, settings.height))
+        for correction in calibration.corrections.values():
+            save_correction(correction, folder)
     except OSError as error:
         raise CalibrationError(f"cannot write to {folder}: {error.strerror or error}") from error
 
@@ -79,7 +81,7 @@ def _save_profiles(calibration: Calibration, made: dict[str, Any], path: Path) -
         tensors[f"{solver}.{steps}.mean"] = torch.tensor(profile.mean)
         tensors[f"{solver}.{steps}.std"] = torch.tensor(profile.std)
     samples = str(len(calibration.settings.requests))
-    save_file(tensors, path, metadata={"samples": samples, "made": json.dumps(made)})
+    write_tensors(path, tensors, {"samples": samples, "made": json.dumps(made)})
 
 
 def _profiles_path(folder: Path, width: int, height: int) -> Path:
@@ -102,7 +104,7 @@ def load_profiles(folder: Path, width: int, height: int) -> dict[tuple[str, int]
 
 
 def _key(name: str) -> tuple[str, int]:
-    solver, steps = name.split(".")
+    solver, _, steps = name.rpartition(".")
     return solver, int(steps)
 
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 EXAMPLES = "\b\nExample:\n  "
 
@@ -71,19 +75,102 @@ def worker(
     run(settings)
 
 
-@click.command(epilog=EXAMPLES + "blockcache evaluate --model emoji --repeats 15")
+def _listed(kind: Callable[[str], Any]) -> Callable[..., tuple[Any, ...]]:
+    def parse(_ctx: click.Context, option: click.Parameter, text: str) -> tuple[Any, ...]:
+        try:
+            return tuple(kind(part.strip()) for part in text.split(",") if part.strip())
+        except ValueError as error:
+            raise click.BadParameter(f"{text!r} is not such a list", param=option) from error
+
+    return parse
+
+
+def _sized(_ctx: click.Context, _option: click.Parameter, text: str | None) -> Any:
+    return _size(text) if text else None
+
+
+@click.group(epilog=EXAMPLES + "blockcache evaluate table --model emoji --out results/")
+def evaluate() -> None:
+    """Measure what caching a model gives: time and closeness, beside the paper and its peers."""
+
+
+def _pictured(command: Callable[..., None]) -> Callable[..., None]:
+    """Add what every evaluation of pictures is told."""
+    for option in reversed(PICTURED):
+        command = option(command)
+    return command
+
+
+PICTURED = (
+    click.option("--model", required=True, help="Bundled name, diffusers folder or hub id."),
+    click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to fill."),
+    click.option("--size", callback=_sized, help="E.g. 512x512; default: the model's own."),
+    click.option("--guidance-scale", default=3.0, show_default=True),
+    click.option(
+        "--prompts", type=click.Path(path_type=Path, exists=True),
+        help="One a line, none that calibration has seen; default: 48 that come along.",
+    ),
+    click.option("--most-prompts", type=click.IntRange(1), help="Only the first so many."),
+    click.option("--seeds", default=1, show_default=True, help="Pictures per prompt."),
+    click.option("--plans", type=click.Path(path_type=Path), help="Folder of the plan book."),
+)  # fmt: skip
+
+
+@evaluate.command(epilog=EXAMPLES + "blockcache evaluate table --model emoji --out results/")
+@_pictured
+@click.option("--solvers", default="ddim,dpmpp_2m", show_default=True, callback=_listed(str))
+@click.option("--steps", default="20,50", show_default=True, callback=_listed(int))
+@click.option("--calibration-pictures", default=16, show_default=True, type=click.IntRange(1))
+@click.option(
+    "--speed-ups", callback=_listed(float), default="",
+    help="Of searched schedules, e.g. 1.5,2; default: 1.5 up to 30 steps, then 1.8.",
+)  # fmt: skip
+@click.option("--delta", default=0.5, show_default=True, help="Of the paper's rule.")
+@click.option("--train-minutes", default=0.0, show_default=True, help="Of each trained correction.")
+@click.option(
+    "--data", type=click.Path(path_type=Path, exists=True), help="Folder of real pictures."
+)
+@click.option(
+    "--rounds", default=5, show_default=True, type=click.IntRange(1), help="Of timing before."
+)
+def table(**options: Any) -> None:
+    """Compare methods at every solver and step count; write table, charts and pictures.
+
+    With --plans the plan book's plans are compared instead of schedules searched anew.
+    """
+    from workers.evaluating.options import TableOptions
+    from workers.evaluating.running import run_table
+
+    run_table(TableOptions(**options))
+
+
+@evaluate.command(epilog=EXAMPLES + "blockcache evaluate frontier --model emoji --out results/")
+@_pictured
+@click.option(
+    "--most-steps", default=20, show_default=True, type=click.IntRange(1),
+    help="Go up to the uncached run of so many.",
+)  # fmt: skip
+def frontier(**options: Any) -> None:
+    """Compare a plan book's plans with fewer steps at ten times; write table and chart."""
+    from workers.evaluating.options import FrontierOptions
+    from workers.evaluating.running import run_frontier
+
+    run_frontier(FrontierOptions(**options))
+
+
+@evaluate.command("speed-ups", epilog=EXAMPLES + "blockcache evaluate speed-ups --model emoji")
 @click.option("--model", default=None, help="Bundled name, diffusers folder or hub id.")
 @click.option("--shape", default=None, help="A UNet shape with random weights instead: sd15.")
 @click.option("--size", default=None, type=int, help="Side of the pictures in pixels.")
 @click.option("--steps", default=20, show_default=True)
 @click.option("--repeats", default=7, show_default=True, help="Pairs of runs a fraction.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write JSON.")
-def evaluate(
+def speed_ups(
     model: str | None, shape: str | None, size: int | None, steps: int, repeats: int,
     json_path: Path | None,
 ) -> None:  # fmt: skip
     """Measure how much faster cached runs are, beside what their unit costs promise."""
-    from workers.evaluating import run
+    from workers.evaluating.printing import run
 
     if (model is None) == (shape is None):
         raise click.UsageError("name either a --model or a --shape")
@@ -96,10 +183,15 @@ def evaluate(
 @click.option("--size", default=None, help="Picture size, e.g. 512x512; default: the model's own.")
 @click.option("--budget-ms", default=1000.0, show_default=True, help="Show the plan for it.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write PNG plots into this folder.")
+@click.option("--features", "prompt", metavar="PROMPT",
+              help="With --out: also draw what two units make of this prompt.")  # fmt: skip
 def show(
-    model: str, plans: Path | None, size: str | None, budget_ms: float, out: Path | None
-) -> None:
-    """Show a model's plan for a budget: schedule heat map, change curves, frontier."""
+    model: str, plans: Path | None, size: str | None, budget_ms: float, out: Path | None,
+    prompt: str | None,
+) -> None:  # fmt: skip
+    """Show a model's plan for a budget: its schedule, change curves, frontier, feature maps."""
     from workers.showing import run
 
-    run(model, plans, _size(size) if size else None, budget_ms, out)
+    if prompt is not None and out is None:
+        raise click.UsageError("--features draws pictures: say where with --out")
+    run(model, plans, _size(size) if size else None, budget_ms, out, prompt)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Self
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from workers.errors import CalibrationError
+from workers.tensor_files import write_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,7 +92,7 @@ class Correction:
     def save(self, path: Path) -> None:
         """Write a safetensors file, one tensor a unit."""
         terms = {name: table.cpu().half() for name, table in self.terms.items()}
-        save_file(terms, path, metadata={"origin": json.dumps(asdict(self.origin))})
+        write_tensors(path, terms, {"origin": json.dumps(asdict(self.origin))})
 
     @classmethod
     def load(cls, path: Path) -> Self:

@@ -13,7 +13,7 @@ import torch
 
 from schedules.cost import CostModel, StageCosts
 from schedules.rules import all_compute, uniform
-from schedules.units import RESIDUAL_ROLES, Role
+from schedules.units import Role
 from workers.images import to_pixels, to_png
 from workers.sampler import Frame, Prompt, decode, denoise, encode, initial_latents
 from workers.units import replaced_forward
@@ -81,8 +81,8 @@ def measure_costs(
 ) -> CostModel:
     """Measure all stage and unit costs on this device for each batch size.
 
-    Full and all-reuse steps and the units in them are timed in turn, and medians kept. Unit times
-    are scaled so that the fixed part and all units add up to a full step exactly.
+    Full steps, steps that reuse all residual units, and the units in them are timed in turn, and
+    medians kept. Unit times are scaled so that with the fixed part they make a full step exactly.
     """
     graph = model.units.graph
     frame = Frame(width, height, guidance_scale, "dpmpp_2m", all_compute(1, graph))
@@ -112,9 +112,12 @@ def denoise_costs(
 ) -> StageCosts:
     """Measure start, steps and units of the denoising loop; the other stages are left at 0."""
     start, full, reuse, units = _step_costs(model, conditioning, latents, frame, seconds)
-    residual = set(model.units.graph.with_role(*RESIDUAL_ROLES))
-    always = sum(ms for u, ms in enumerate(units) if u not in residual)
-    fixed = max(reuse - always, 0.0)
+    (output,) = model.units.graph.with_role(Role.OUTPUT)
+    call_ms = units[output]
+    units[output] = max(
+        call_ms - sum(units[u] for u in model.units.graph.with_role(Role.SAMPLER)), 0
+    )
+    fixed = max(reuse - call_ms, 0.0)
     scale = (full - fixed) / (sum(units) or 1.0)
     return StageCosts(0.0, start, fixed, tuple(ms * scale for ms in units), 0.0, 0.0)
 
@@ -146,8 +149,12 @@ def _repeated(action: Callable[[], _T], seconds: float) -> Iterator[_T]:
 def _step_costs(
     model: Model, conditioning: Conditioning, latents: Tensor, frame: Frame, seconds: float
 ) -> tuple[float, float, float, list[float]]:
-    """Return the medians of the start, a full step, an all-reuse step and each unit, in ms."""
+    """Return medians in ms: of the start, a full step, one that reuses all residual units, units.
+
+    The UNet's output stands for the whole call when all residual units are reused.
+    """
     graph, clock = model.units.graph, Clock(model.device)
+    (output,) = graph.with_role(Role.OUTPUT)
     alternating = replace(frame, schedule=uniform(2 * PAIRS_A_RUN + 1, graph, 2))
 
     def run() -> tuple[list[float], list[list[float]]]:
@@ -155,6 +162,7 @@ def _step_costs(
             marks = [clock.mark()]
             denoise(model, conditioning, latents, alternating, _marking(marks, clock))
         clock.settle()
+        spans[output] = spans[output][1::2]
         units = [[clock.ms(*span) for span in of_unit] for of_unit in spans]
         return [clock.ms(a, b) for a, b in pairwise(marks)], units
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+LDM_TOKENS = 77
+
 
 @dataclass(frozen=True, slots=True)
 class Conditioning:
@@ -95,13 +97,40 @@ def _encode_sdxl(
     return Conditioning(torch.cat([no_text, text]), added)
 
 
+def _encode_ldm(
+    pipe: Any, prompt: str, negative: str | None, _width: int, _height: int, guided: bool
+) -> Conditioning:
+    texts = [negative or "", prompt] if guided else [prompt]
+    return Conditioning(torch.cat([_read_by_bert(pipe, text) for text in texts]), None)
+
+
+def _read_by_bert(pipe: Any, text: str) -> Tensor:
+    tokens = pipe.tokenizer(
+        text, padding="max_length", max_length=LDM_TOKENS, truncation=True, return_tensors="pt"
+    )
+    read: Tensor = pipe.bert(tokens.input_ids.to(pipe.unet.device))[0]
+    return read
+
+
 def _reveal_sd(pipe: Any, latents: Tensor) -> Tensor:
     return _decoded(pipe.vae, latents / pipe.vae.config.scaling_factor)
 
 
 def _checked(pipe: Any, images: Tensor) -> Tensor:
-    checked: Tensor = pipe.run_safety_checker(images, images.device, images.dtype)[0]
-    return checked
+    images, flagged = pipe.run_safety_checker(images, images.device, images.dtype)
+    if flagged is None:
+        return images
+    hidden = torch.tensor(flagged, device=images.device).view(-1, 1, 1, 1)
+    return torch.where(hidden, -1.0, images)  # the checker leaves zeros, which would be grey
+
+
+def _reveal_ldm(pipe: Any, latents: Tensor) -> Tensor:
+    # As the pipeline rounds it: a product with the inverse is not a quotient.
+    return _decoded(pipe.vqvae, 1 / pipe.vqvae.config.scaling_factor * latents)
+
+
+def _unchanged(_pipe: Any, images: Tensor) -> Tensor:
+    return images
 
 
 def _reveal_sdxl(pipe: Any, latents: Tensor) -> Tensor:
@@ -140,6 +169,7 @@ def _watermarked(pipe: Any, images: Tensor) -> Tensor:
 FAMILIES: dict[str, Family] = {
     "StableDiffusionPipeline": Family(_encode_sd, _reveal_sd, _checked),
     "StableDiffusionXLPipeline": Family(_encode_sdxl, _reveal_sdxl, _watermarked),
+    "LDMTextToImagePipeline": Family(_encode_ldm, _reveal_ldm, _unchanged),
 }
 
 

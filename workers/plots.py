@@ -13,7 +13,10 @@ from matplotlib.patches import Patch
 from schedules.schedule import Work
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from schedules.book import Plan, PlanBook
     from schedules.change import ChangeProfile
@@ -39,6 +42,37 @@ def heat_map(plan: Plan, graph: UnitGraph) -> Figure:
     axes.set_title(plan.name, loc="left")
     handles = [Patch(color=WORK_COLOURS[work], label=work.name.lower()) for work in Work]
     axes.legend(handles=handles, loc="lower left", bbox_to_anchor=(1.01, 0), frameon=False)
+    return figure
+
+
+def arrows(plan: Plan, graph: UnitGraph) -> Figure:
+    """Draw an arrow from every computed value to the last step in a row that reuses it."""
+    figure, axes = _figure(1.5 + 0.22 * plan.steps + 1.2, 1.2 + 0.19 * len(graph))
+    for u, column in enumerate(zip(*plan.schedule.work(graph), strict=True)):
+        computed = [s for s, work in enumerate(column) if work is Work.COMPUTED]
+        axes.plot(computed, [u] * len(computed), "o", ms=3, color=WORK_COLOURS[Work.COMPUTED])
+    last = {(reuse.unit, reuse.source): reuse.step for reuse in plan.schedule.reuses(graph)}
+    style = {"arrowstyle": "->", "color": ACCENT, "lw": 0.9, "shrinkA": 2, "shrinkB": 0}
+    for (u, source), step in last.items():
+        axes.annotate("", xy=(step + 0.25, u), xytext=(source, u), arrowprops=style)
+    axes.set_yticks(range(len(graph)), [unit.name for unit in graph.units], fontsize=7)
+    axes.set(xlim=(-0.7, plan.steps), ylim=(len(graph) - 0.4, -0.6), xlabel="step")
+    axes.tick_params(length=0)
+    axes.set_title(plan.name, loc="left")
+    return figure
+
+
+def feature_strips(maps: Mapping[str, NDArray[np.float64]]) -> Figure:
+    """Draw feature maps, steps × h × w × 3 for each unit, one row a unit and one column a step."""
+    steps = max(len(of_unit) for of_unit in maps.values())
+    figure = Figure(figsize=(1.0 + 0.8 * steps, 0.6 + 0.9 * len(maps)), layout="constrained")
+    rows = figure.subplots(len(maps), steps, squeeze=False)
+    for row, (name, of_unit) in zip(rows, maps.items(), strict=True):
+        row[0].set_ylabel(name, fontsize=7)
+        for step, (axes, colours) in enumerate(zip(row, of_unit, strict=True)):
+            axes.imshow(colours, interpolation="nearest")
+            axes.set(xticks=(), yticks=())
+            axes.set_title(str(step), fontsize=7)
     return figure
 
 

@@ -104,6 +104,11 @@ class Judge:
         self._distance = distance
         self._features = distance.features(reference)
 
+    @property
+    def pictures(self) -> int:
+        """The number of reference pictures."""
+        return len(self._reference)
+
     def fidelity(self, pictures: NDArray[np.uint8]) -> Fidelity:
         """Compare B pictures with the first B of the reference."""
         count = len(pictures)

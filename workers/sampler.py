@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from diffusers.utils.torch_utils import randn_tensor
 from workers.cached_unet import CacheRun, cached
 from workers.errors import Stopped
 from workers.families import Conditioning, joined
-from workers.solvers import solver
+from workers.solvers import started
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -122,18 +123,22 @@ class Walk:
         self._unet = model.pipe.unet
         self._conditioning = conditioning
         self._frame = frame
-        self._scheduler = solver(frame.solver, model.pipe.scheduler.config)
-        self._scheduler.set_timesteps(frame.schedule.steps, device=model.device)
-        self._timesteps: tuple[Tensor, ...] = tuple(self._scheduler.timesteps)
-        self.latents: Tensor = noise * self._scheduler.init_noise_sigma
+        config, steps = model.pipe.scheduler.config, frame.schedule.steps
+        scheduler = started(frame.solver, config, steps, model.device)
+        self._timesteps: tuple[Tensor, ...] = tuple(scheduler.timesteps)
+        self._schedulers = [scheduler]  # as each was before a step, to predict any of them again
+        self.latents: Tensor = noise * scheduler.init_noise_sigma
 
     def predict(self, step: int, latents: Tensor | None = None) -> Tensor:
-        """Call the UNet on latents, by default those of now; return the guided prediction."""
+        """Call the UNet on latents, by default those of now; return the guided prediction.
+
+        Changes nothing: a step can be predicted as often as wanted, even when it is long past.
+        """
         guided, timestep = self._frame.guided, self._timesteps[step]
         latents = self.latents if latents is None else latents
         doubled = torch.cat([latents] * 2) if guided else latents
         noise: Tensor = self._unet(
-            self._scheduler.scale_model_input(doubled, timestep),
+            self._schedulers[step].scale_model_input(doubled, timestep),
             timestep,
             encoder_hidden_states=self._conditioning.text,
             added_cond_kwargs=self._conditioning.added,
@@ -146,9 +151,10 @@ class Walk:
 
     def advance(self, step: int, prediction: Tensor) -> None:
         """Move the latents one step on; every step once, in order."""
-        timestep = self._timesteps[step]
-        stepped = self._scheduler.step(prediction, timestep, self.latents, return_dict=False)
+        timestep, scheduler = self._timesteps[step], copy(self._schedulers[step])
+        stepped = scheduler.step(prediction, timestep, self.latents, return_dict=False)
         self.latents = stepped[0]
+        self._schedulers.append(scheduler)
 
 
 class _DeviceSteps:

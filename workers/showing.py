@@ -8,10 +8,22 @@ from rich.console import Console
 from rich.text import Text
 
 from schedules.planner import Infeasible, plan
+from schedules.rules import all_compute
+from schedules.units import Role
 from workers.calibration_files import FOLDER, load_book, load_costs, load_profiles
 from workers.errors import CalibrationError
-from workers.pipeline import locate
-from workers.plots import change_curves, frontier, heat_map, text_map, write
+from workers.feature_maps import feature_maps
+from workers.pipeline import load, locate
+from workers.plots import (
+    arrows,
+    change_curves,
+    feature_strips,
+    frontier,
+    heat_map,
+    text_map,
+    write,
+)
+from workers.sampler import Frame, Prompt
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,8 +38,12 @@ def run(
     size: tuple[int, int] | None,
     budget_ms: float,
     out: Path | None,
+    prompt: str | None = None,
 ) -> None:
-    """Print the picked plan; with `out` also draw heat map, change curves and frontier."""
+    """Print the picked plan; with `out` also draw schedule, change curves and frontier.
+
+    With a prompt too, the model makes its picture and the feature maps of two units are drawn.
+    """
     folder = plans or locate(source) / FOLDER
     width, height = size or _only_size(folder)
     book, costs = load_book(folder, width, height), load_costs(folder, width, height)
@@ -45,6 +61,8 @@ def run(
     if out is not None:
         for path in _draw(picked, book, costs, folder, out):
             console.print(str(path))
+        if prompt is not None:
+            console.print(str(_draw_features(source, prompt, picked, book, out)))
 
 
 def _draw(picked: Plan, book: PlanBook, costs: CostModel, folder: Path, out: Path) -> list[Path]:
@@ -53,11 +71,25 @@ def _draw(picked: Plan, book: PlanBook, costs: CostModel, folder: Path, out: Pat
     title = f"{book.model}, {picked.solver}, {picked.steps} steps"
     paths = [
         write(heat_map(picked, book.graph), out / "schedule.png"),
+        write(arrows(picked, book.graph), out / "arrows.png"),
         write(frontier(book, costs, picked), out / "frontier.png"),
     ]
     if profile is not None:
         paths.append(write(change_curves(profile, book.graph, title), out / "change.png"))
     return paths
+
+
+def _draw_features(source: str, prompt: str, picked: Plan, book: PlanBook, out: Path) -> Path:
+    """Draw the deepest and the last transformer while the model runs uncached."""
+    model, graph = load(source), book.graph
+    schedule = all_compute(picked.steps, graph)
+    guidance_scale = float(book.made.get("guidance_scale", 7.5))
+    frame = Frame(book.width, book.height, guidance_scale, picked.solver, schedule)
+    transformers = [graph.units[u].name for u in graph.with_role(Role.TRANSFORMER)]
+    deepest = [name for name in transformers if name.startswith("mid.")] or transformers
+    units = dict.fromkeys((deepest[0], transformers[-1]))
+    maps = feature_maps(model, Prompt(prompt, None, 0), frame, tuple(units))
+    return write(feature_strips(maps), out / "features.png")
 
 
 def _only_size(folder: Path) -> tuple[int, int]:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from workers.errors import CalibrationError
+from workers.tensor_files import write_tensors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,13 +23,13 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 def save(training: Training, path: Path) -> None:
-    """Write terms, optimiser moments and iteration as one safetensors file."""
+    """Write terms, optimiser moments and iteration as one safetensors file, whole or not at all."""
     state = training.optimiser.state
     tensors = {f"terms.{name}": term.detach() for name, term in training.terms.items()}
     for name, term in training.terms.items():
         tensors |= {f"{key}.{name}": state[term][key] for key in MOMENTS if term in state}
     metadata = {"origin": json.dumps(asdict(training.origin)), "iteration": str(training.iteration)}
-    save_file(tensors, path, metadata=metadata)
+    write_tensors(path, tensors, metadata)
 
 
 def resume(training: Training, path: Path) -> None:

@@ -10,6 +10,7 @@ import torch
 from diffusers.models.downsampling import Downsample2D
 from diffusers.models.resnet import ResnetBlock2D
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.models.upsampling import Upsample2D
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
@@ -23,12 +24,17 @@ if TYPE_CHECKING:
 
 Sources = frozenset[int]
 
+# Units that do no work of their own beside that of others.
+HOLDERS = frozenset({Role.ENTRY, Role.OUTPUT})
+IN_TUPLES = Transformer2DModel, UNet2DConditionModel
+
 
 @dataclass(frozen=True, slots=True)
 class UnitModule:
-    """A unit and the module that does its work (for an entry: the module it holds the output of).
+    """A unit and the module that does its work.
 
-    `tap` is the layer whose output is the update before the residual sum, None for output units.
+    An entry and the UNet's output only hold the output of their module. `tap` is the layer whose
+    output is the update before the residual sum, None for output units.
     """
 
     unit: Unit
@@ -44,17 +50,18 @@ class UnitModule:
     @property
     def channels(self) -> int:
         """The number of channels of the cached value."""
-        channels: int = self.module.out_channels  # type: ignore[assignment]
-        return channels
+        is_unet = self.unit.role is Role.OUTPUT
+        holder: Any = self.module.config if is_unet else self.module
+        return int(holder.out_channels)
 
     def unpacked(self, result: Any) -> Tensor:
         """Return the tensor in what the module returned."""
-        tensor: Tensor = result[0] if isinstance(result, tuple) else result
+        tensor: Tensor = result if isinstance(result, torch.Tensor) else result[0]
         return tensor
 
     def packed(self, output: Tensor) -> Any:
         """Return a tensor as the module would have returned it."""
-        return (output,) if isinstance(self.module, Transformer2DModel) else output
+        return (output,) if isinstance(self.module, IN_TUPLES) else output
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +92,7 @@ def _candidates(unet: Any) -> list[UnitModule]:
     found = [entry for prefix, block in _blocks(unet) for entry in _layers(prefix, block)]
     owners = {id(entry.module) for entry in found}
     entries = [entry for entry in _entries(unet) if id(entry.module) in owners]
-    return found + entries
+    return [*found, *entries, UnitModule(Unit("out", Role.OUTPUT), unet, None)]
 
 
 def _blocks(unet: Any) -> Iterator[tuple[str, nn.Module]]:
@@ -161,6 +168,11 @@ def replaced_forward(module: nn.Module, forward: Callable[..., Any]) -> Iterator
             module.forward = before
 
 
+def first_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Return what a module is called on, however it was passed."""
+    return args[0] if args else next(iter(kwargs.values()))
+
+
 class _Provenance(TorchFunctionMode):
     """Remembers for every tensor which units its value came from."""
 
@@ -199,11 +211,10 @@ def _trace(
     provenance, order, feeds = _Provenance(), list[int](), dict[int, Sources]()
 
     def spy(u: int, original: Callable[..., Any]) -> Callable[..., Any]:
-        def forward(x: Tensor, *args: Any, **kwargs: Any) -> Any:
-            sources = provenance.of(x)
-            result = original(x, *args, **kwargs)
-            is_entry = candidates[u].unit.role is Role.ENTRY
-            feeds[u] = provenance.of(result) if is_entry else sources
+        def forward(*args: Any, **kwargs: Any) -> Any:
+            sources = provenance.of(first_of(args, kwargs))
+            result = original(*args, **kwargs)
+            feeds[u] = provenance.of(result) if candidates[u].unit.role in HOLDERS else sources
             order.append(u)
             provenance.mark(result, frozenset({u}))
             return result

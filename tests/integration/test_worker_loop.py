@@ -165,7 +165,7 @@ async def test_a_plan_for_another_unet_fails_in_one_sentence(
         ended = await failure(queue, job)
 
     assert ended.reason is Reason.ERROR
-    assert ended.detail == ("the plan cannot be run: the plan is for 5 units, this model has 20")
+    assert ended.detail == ("the plan cannot be run: the plan is for 5 units, this model has 21")
     assert await state(queue, job) is JobState.FAILED
 
 

@@ -13,7 +13,7 @@ import torch
 from rich.console import Console
 
 from workers.calibrating import Bars, bars
-from workers.demo.describing import describe
+from workers.demo.describing import describe, record
 from workers.demo.making import Workshop
 from workers.demo.presets import PRESETS
 from workers.errors import WorkerError
@@ -54,6 +54,7 @@ def make(
     chosen = _lengthened(_preset(preset), steps)
     with _workshop(chosen, work, begin_with) as workshop:
         workshop.parts(workshop.pictures()).export(out)
+        record(workshop, out)
         describe(workshop, out)
     click.echo(f"the model is in {out}")
 
@@ -67,10 +68,13 @@ def make(
 @click.option("--model", type=click.Path(path_type=Path, exists=True), required=True,
               help="The model's folder.")  # fmt: skip
 def measure(preset: str | None, work: Path, model: Path) -> None:
-    """Measure how good an exported model is, and write its card and sheets into its folder."""
+    """Measure how good a model is; write figures, sheets and card into its folder.
+
+    The card of a model that this program did not train is left as it is.
+    """
     with _workshop(_preset(preset), work, None) as workshop:
-        describe(workshop, model)
-    click.echo(f"the card is {model / 'README.md'}")
+        carded = describe(workshop, model)
+    click.echo(f"figures and sheets are in {model}{'' if carded else '; its card is unchanged'}")
 
 
 @contextmanager

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, safe_open, save_file
+from safetensors.torch import load_file, safe_open
 
 from workers.demo.errors import UnusableParts
+from workers.tensor_files import write_tensors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,10 +25,8 @@ def save(path: Path, network: nn.Module, optimizer: Optimizer, step: int) -> Non
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"{OPTIMIZER}.{index}.{name}": value for name, value in state.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".unfinished")
     owned = {name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}
-    save_file(owned, unfinished, metadata={"step": str(step)})
-    unfinished.replace(path)
+    write_tensors(path, owned, {"step": str(step)})
 
 
 def load(path: Path, network: nn.Module, optimizer: Optimizer) -> int:

@@ -70,7 +70,7 @@ class Workshop:
     def autoencoder(self, data: Dataset) -> AutoencoderKL:
         """Return the trained autoencoder with standardised latents."""
         pixels = data.training.pictures
-        lesson = autoencoder.lesson(self.preset, pixels, self._state("autoencoder"), self.device)
+        lesson = autoencoder.lesson(self.preset, pixels, self.state("autoencoder"), self.device)
         vae: AutoencoderKL = learn(
             lesson, self._noted("autoencoder", self.preset.autoencoder.steps)
         )["vae"]
@@ -106,9 +106,10 @@ class Workshop:
     def _denoising(self, data: Dataset, vae: AutoencoderKL, words: CLIPTokenizer) -> Lesson:
         mean, deviation = autoencoder.latents_of(vae, data.pictures)
         material = diffusion.Material(mean, deviation, _captions(data))
-        return diffusion.lesson(self.preset, material, words, self._state("unet"), self.device)
+        return diffusion.lesson(self.preset, material, words, self.state("unet"), self.device)
 
-    def _state(self, stage: str) -> Path:
+    def state(self, stage: str) -> Path:
+        """Return where the training state of a stage is kept."""
         return self.work / f"{stage}-{self.preset.side}.safetensors"
 
     def _noted(self, stage: str, total: int) -> Callable[[Learner, float], None]:

@@ -54,7 +54,7 @@ class Preset:
 PRESETS = {
     "cpu": Preset(
         side=64,
-        latent_channels=16,
+        latent_channels=32,
         autoencoder_channels=(24, 48, 96, 128),
         crop=32,
         autoencoder=Course(16_000, 8, 1e-3, 200, 0.999),

@@ -9,8 +9,8 @@ import torch
 
 from workers.demo.augmenting import changed
 from workers.demo.figures import Frechet, Retrieval
-from workers.demo.frechet import DIMENSIONS, frechet_distance, principal_axes
 from workers.demo.retrieval import Classifier
+from workers.frechet import DIMENSIONS, frechet_distance, principal_axes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -50,12 +50,10 @@ def test_a_book_without_plans_is_refused() -> None:
         a_book().with_plans([])
 
 
-def test_a_plan_is_found_by_solver_and_table() -> None:
-    book = a_book()
-    plan = book.plans[1]
+def test_a_corrected_plan_says_so_in_its_name() -> None:
+    plan = a_book().plans[1]
 
-    assert book.find(plan.solver, plan.schedule.encode()) is plan
-    assert book.find("ddim", plan.schedule.encode()) is None
+    assert replace(plan, correction="1234").name == f"{plan.name}-corrected"
 
 
 def test_the_frontier_rises_in_time_and_quality() -> None:

@@ -1,18 +1,26 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from schedules.book import Plan, PlanBook, Quality
-from schedules.candidates import candidates, optimal, undominated
+from schedules.candidates import Candidate, candidates, hopeful, optimal, undominated
 from schedules.change import ChangeProfile
 from schedules.cost import StageCosts
 from schedules.influence import Influence
 from schedules.rules import all_compute
+from schedules.schedule import Schedule
 from tests.builders import METRIC, a_graph, a_unet_graph, costs
 from tests.strategies import books, cost_models
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from schedules.units import UnitGraph
 
 
 def a_profile(steps: int = 6, change: float = 0.25) -> ChangeProfile:
@@ -95,3 +103,24 @@ def test_without_slack_what_is_kept_is_the_frontier_in_time_and_quality(
     points = {(p.quality.value, model.total_ms(p.steps, p.unit_runs)) for p in kept}
     best = book.frontier(model)
     assert points == {(p.quality.value, model.total_ms(p.steps, p.unit_runs)) for p in best}
+
+
+def test_a_candidate_far_worse_than_a_cheaper_one_is_not_worth_a_picture() -> None:
+    graph = a_unet_graph()
+    effects = np.full((len(graph), 6, 5, 1), 0.1, np.float32)
+    effects[graph.index("up.1.resnet.0")] = 5.0
+    cheap = Candidate("good", _without(graph, 1, range(2, 6)))
+    poor = Candidate("poor", _without(graph, graph.index("up.1.resnet.0"), range(4, 6)))
+    whole = Candidate("uncached", all_compute(6, graph))
+
+    kept = hopeful((poor, whole, cheap), Influence(effects), graph, _stage(graph))
+
+    assert [candidate.rule for candidate in kept] == ["good", "uncached"]
+
+
+def _without(graph: UnitGraph, unit: int, steps: Iterable[int]) -> Schedule:
+    return Schedule.of([u != unit or s not in steps for u in range(len(graph))] for s in range(6))
+
+
+def _stage(graph: UnitGraph) -> StageCosts:
+    return StageCosts(1.0, 0.0, 1.0, (1.0,) * len(graph), 1.0, 1.0)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -9,11 +10,16 @@ from hypothesis import strategies as st
 
 from schedules.cost import StageCosts
 from schedules.errors import InvalidCosts, InvalidProfile
-from schedules.influence import Influence, expected_error, spent_ms
+from schedules.influence import Influence, Table, expected_error, spent_ms
 from schedules.rules import all_compute, deepcache, uniform
 from schedules.schedule import Schedule
-from schedules.search import Search, best_column
+from schedules.search import Found, Search, best_column
 from schedules.units import Role, Unit, UnitGraph
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Computes = NDArray[np.bool_]
 
 CHAIN = UnitGraph(
     units=(
@@ -88,6 +94,26 @@ def test_a_reuse_older_than_measured_is_out_of_the_question() -> None:
     assert expected_error(influence(lags=2), Schedule.of(rows), CHAIN) == float("inf")
 
 
+@given(seed=st.integers(0, 1000), step=st.integers(1, 4), lags=st.integers(2, 4))
+@settings(max_examples=60, deadline=None)
+def test_rows_are_priced_together_as_they_are_alone(seed: int, step: int, lags: int) -> None:
+    rng, table = np.random.default_rng(seed), Table(influence(lags=lags, seed=seed), CHAIN)
+    drawn = rng.random((5 + 6, 4)) < 0.5
+    drawn[0] = True
+    lean = np.stack([row & table.live(row) for row in drawn])
+    computes, rows = lean[:5], lean[5:]
+
+    def alone(row: Computes) -> float:
+        changed = computes.copy()
+        changed[step] = row
+        return table.error(changed)
+
+    together = table.errors(computes, step, rows)
+    fits = np.isfinite(together)
+    assert np.allclose(together[fits], [alone(row) for row in rows[fits]], rtol=1e-4, atol=1e-6)
+    assert all(alone(row) == np.inf for row in rows[~fits])
+
+
 def test_measurements_of_another_unet_are_refused() -> None:
     with pytest.raises(InvalidProfile, match="3 units measured"):
         Search(influence(units=3), CHAIN, COSTS)
@@ -148,3 +174,21 @@ def test_a_cheap_error_lets_everything_be_reused() -> None:
     found = Search(influence(), CHAIN, COSTS).frontier([1e9])
 
     assert found[0].unit_ms == sum(COSTS.unit_ms)  # those of step 0
+
+
+@given(seed=st.integers(0, 1000), most=st.integers(1, 3))
+@settings(max_examples=20, deadline=None)
+def test_there_are_no_more_different_rows_than_wanted(seed: int, most: int) -> None:
+    for found in Search(influence(seed=seed), CHAIN, COSTS, most_rows=most).frontier():
+        assert len(set(found.schedule.computes)) <= most
+
+
+def test_rows_are_merged_where_it_loses_least() -> None:
+    free = Search(influence(), CHAIN, COSTS).frontier([0.05])[0]
+    few = Search(influence(), CHAIN, COSTS, most_rows=2).frontier([0.05])[0]
+
+    def worth(found: Found) -> float:
+        return found.error + 0.05 * found.unit_ms
+
+    uncached = spent_ms(np.ones((5, 4), bool), np.array(COSTS.unit_ms))
+    assert worth(free) < worth(few) <= 0.05 * uncached

@@ -87,7 +87,7 @@ def test_a_run_that_falls_behind_is_hurried_and_says_so(desk: Desk, tiny: Model)
 
 
 def test_a_plan_for_another_unet_is_refused(desk: Desk) -> None:
-    with pytest.raises(InvalidSchedule, match="for 5 units, this model has 20"):
+    with pytest.raises(InvalidSchedule, match="for 5 units, this model has 21"):
         ordered_plan(a_plan_order(), desk.book)
 
 
@@ -110,21 +110,31 @@ def test_an_ordered_correction_is_applied_and_named(desk: Desk) -> None:
     assert made.rendered.images != plain.rendered.images
 
 
-def test_an_unknown_correction_is_left_out_and_says_so(desk: Desk) -> None:
+def test_where_a_correction_is_unknown_the_best_known_plan_runs_and_says_so(desk: Desk) -> None:
     _, plan = corrected(desk)
     made = ran(desk, claimed(job_for(desk.model, plan)))
-    plain = ran(desk, claimed(job_for(desk.model, desk.book.plans[1])))
+    best = desk.book.plans[0]
 
     assert (made.plan.correction, made.plan.replanned) == (None, True)
-    assert made.rendered.images == plain.rendered.images
+    assert (made.plan.rule, made.plan.quality) == (best.rule, best.quality.value)
 
 
-def test_the_correction_of_another_schedule_is_left_out(desk: Desk) -> None:
+def test_where_a_correction_is_unknown_the_time_left_still_counts(desk: Desk, tiny: Model) -> None:
+    _, plan = corrected(desk)
+    slow = replace(desk, costs=costs_for(tiny, unit_ms=1000.0))
+
+    made = ran(slow, claimed(job_for(tiny, plan), left_ms=10_000.0))
+
+    assert made.plan.rule == "deepcache-2"
+
+
+def test_the_correction_of_another_schedule_is_not_applied(desk: Desk) -> None:
     knowing, plan = corrected(desk)
     other = replace(desk.book.plans[2], correction=plan.correction)
     made = ran(knowing, claimed(job_for(desk.model, other)))
 
-    assert made.plan.correction is None
+    assert made.plan.rule == desk.book.plans[0].rule
+    assert made.plan.replanned
 
 
 def test_a_batch_stops_when_the_worker_must(desk: Desk) -> None:

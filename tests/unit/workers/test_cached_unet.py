@@ -7,17 +7,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from schedules.errors import InvalidSchedule
 from schedules.rules import EVERY_LAYER, accumulate, all_compute, deepcache, uniform
 from schedules.schedule import Counts, Schedule, Work
 from tests.corrections import a_correction
 from tests.rendering import a_frame, by_diffusers, is_untouched, latents_of, pixels_of, some_prompts
+from tests.tiny_models import TINY, emu_twin
 from workers.cached_unet import CacheRun, cached, installed
 from workers.errors import Stopped
 from workers.profiling import ChangeMeter
 from workers.sampler import Prompt
-from workers.units import example_inputs
+from workers.shapes import bare_model
+from workers.solvers import SOLVERS
+from workers.units import example_inputs, find_units
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,11 +51,14 @@ RULES: dict[str, Callable[[Model], Schedule]] = {
 @torch.inference_mode()
 def ran(model: Model, run: CacheRun, step: int, value: float = 0.0) -> Tensor:
     """Run the UNet once at a step, on an input that depends on `value`."""
-    inputs = example_inputs(model.pipe.unet)
-    config = model.pipe.unet.config
-    inputs["sample"] = noise(config.in_channels, config.sample_size) + value
     run.begin_step(step)
-    return unpacked(model.pipe.unet(**inputs, return_dict=False))
+    return unpacked(model.pipe.unet(**inputs_of(model, value), return_dict=False))
+
+
+def inputs_of(model: Model, value: float = 0.0) -> dict[str, Any]:
+    config = model.pipe.unet.config
+    sample = noise(config.in_channels, config.sample_size) + value
+    return {**example_inputs(model.pipe.unet), "sample": sample}
 
 
 def noise(channels: int, side: int) -> Tensor:
@@ -65,11 +72,16 @@ def reusing(model: Model, name: str, computes: int = 1) -> Schedule:
     return Schedule((*((True,) * len(units),) * computes, last))
 
 
+# diffusers' LDM pipeline never scales its latents, so that it cannot use Euler.
+EQUAL = [(n, s) for n in ("emoji", *TINY) for s in SOLVERS if (n, s) != ("ldm", "euler")]
+
+
 @pytest.mark.parametrize("guidance", [3.0, 1.0], ids=["guided", "unguided"])
-@pytest.mark.parametrize("solver", ["ddim", "dpmpp_2m"])
+@pytest.mark.parametrize(("name", "solver"), EQUAL)
 def test_an_all_compute_schedule_is_bit_for_bit_the_plain_pipeline(
-    model: Model, solver: str, guidance: float
+    models: Callable[[str], Model], name: str, solver: str, guidance: float
 ) -> None:
+    model = models(name)
     frame = a_frame(model, 3, solver=solver, guidance=guidance)
     (prompt,) = some_prompts(7)
     latents, _ = latents_of(model, frame, [prompt])
@@ -77,6 +89,51 @@ def test_an_all_compute_schedule_is_bit_for_bit_the_plain_pipeline(
 
     assert torch.equal(latents, by_diffusers(model, frame, prompt, "latent"))
     assert np.array_equal(pixels, np.array(by_diffusers(model, frame, prompt, "pil")[0]))
+
+
+class Adapted(nn.Module):
+    """A layer with a low-rank adapter beside it, as LoRA loaders wrap it."""
+
+    def __init__(self, base: nn.Linear) -> None:
+        super().__init__()
+        self.base_layer = base
+        self.down = nn.Linear(base.in_features, 2, bias=False)
+        self.up = nn.Linear(2, base.out_features, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        adapted: Tensor = self.base_layer(x) + self.up(self.down(x))
+        return adapted
+
+
+def adapted_unet() -> nn.Module:
+    unet: nn.Module = TINY["sd2"]().unet.eval()
+    layers = [(n, m) for n, m in unet.named_modules() if isinstance(m, nn.Linear)]
+    for name, layer in layers:
+        unet.set_submodule(name, Adapted(layer))
+    return unet
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("build", [emu_twin, adapted_unet])
+def test_a_unet_of_any_make_equals_itself_when_everything_computes(
+    build: Callable[[], nn.Module],
+) -> None:
+    model = bare_model("bare", build())
+    expected = unpacked(model.pipe.unet(**inputs_of(model), return_dict=False))
+    with cached(model.units, all_compute(1, model.units.graph)) as run:
+        assert torch.equal(ran(model, run, 0), expected)
+
+
+def test_units_are_the_same_with_and_without_adapters(models: Callable[[str], Model]) -> None:
+    assert find_units(adapted_unet()).graph == models("sd2").units.graph
+
+
+def test_a_reused_update_includes_what_its_adapter_adds() -> None:
+    model, unit = bare_model("adapted", adapted_unet()), "down.0.attn.0"
+    (first, second), (x0, x1) = updates(model, unit, reusing(model, unit))
+
+    assert not torch.allclose(x0, x1)
+    torch.testing.assert_close(second, first, atol=1e-5, rtol=1e-5)
 
 
 def test_a_negative_prompt_is_what_the_plain_pipeline_makes_of_it(model: Model) -> None:

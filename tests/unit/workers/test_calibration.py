@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,8 +10,9 @@ from schedules.rules import all_compute
 from tests.tiny_books import book_for
 from workers.calibrating import prompts_from
 from workers.calibration import Calibration, CalibrationSettings, Studio, calibrate
-from workers.calibration_files import load_book, load_costs, load_profiles, save
+from workers.calibration_files import load_book, load_corrections, load_costs, load_profiles, save
 from workers.errors import CalibrationError
+from workers.fitting import fit
 from workers.main import checked_book
 from workers.quality import METRIC
 
@@ -20,7 +22,15 @@ if TYPE_CHECKING:
 
     from workers.pipeline import Model
 
-STAGES = ["costs", "reference", "change profiles", "influence", "screening", "measuring"]
+STAGES = [
+    "costs",
+    "reference",
+    "change profiles",
+    "influence",
+    "screening",
+    "measuring",
+    "corrections",
+]
 
 
 def settings(**changes: Any) -> CalibrationSettings:
@@ -28,6 +38,7 @@ def settings(**changes: Any) -> CalibrationSettings:
         "prompts": ("a red apple", "a green pear"),
         "seeds": 1,
         "steps": (2, 3),
+        "solvers": ("ddim", "dpmpp_2m_p1.2"),
         "deltas": (0.2,),
         "batches": (1, 2),
         "screening_pictures": 1,
@@ -62,7 +73,7 @@ def test_every_kept_plan_has_measured_quality(calibration: Calibration) -> None:
 def test_kept_plans_are_of_the_solvers_and_steps_asked_for(calibration: Calibration) -> None:
     assert {plan.steps for plan in calibration.book.plans} <= {2, 3}
     assert set(calibration.profiles) == {
-        (solver, steps) for solver in ("ddim", "dpmpp_2m") for steps in (2, 3)
+        (solver, steps) for solver in ("ddim", "dpmpp_2m_p1.2") for steps in (2, 3)
     }
 
 
@@ -80,6 +91,28 @@ def test_every_stage_is_reported_to_its_end(
 
     assert list(last) == STAGES
     assert all(done == total for done, total in last.values())
+
+
+def test_plans_are_corrected_by_what_was_fitted_for_them(calibration: Calibration) -> None:
+    corrected = {plan.correction: plan for plan in calibration.book.plans if plan.correction}
+
+    assert corrected.keys() == calibration.corrections.keys()
+    for name, plan in corrected.items():
+        assert calibration.corrections[name].is_for(plan.solver, plan.schedule)
+
+
+def test_a_worker_loads_the_corrections_that_were_written(
+    tiny: Model, calibration: Calibration, tmp_path: Path
+) -> None:
+    plan = next(plan for plan in calibration.book.plans if plan.counts.hit_ratio)
+    frame = calibration.settings.frame(plan.solver, plan.schedule)
+    correction = fit(tiny, frame, calibration.settings.requests, two_tap=True)
+    book = calibration.book.with_plans([replace(plan, correction=correction.id)])
+    corrected = replace(calibration, book=book, corrections={correction.id: correction})
+
+    save(corrected, tiny, tmp_path)
+
+    assert load_corrections(tmp_path, load_book(tmp_path, 16, 16)) == {correction.id: correction}
 
 
 def test_what_is_written_is_what_is_read(

@@ -23,7 +23,7 @@ def ran(command: click.Command, *arguments: str) -> Result:
     return CliRunner().invoke(command, arguments)
 
 
-@pytest.mark.parametrize("command", [calibrate, worker, evaluate, show], ids=lambda c: c.name)
+@pytest.mark.parametrize("command", [calibrate, worker, show], ids=lambda c: c.name)
 def test_help_shows_an_example_of_the_command(command: click.Command) -> None:
     done = ran(command, "--help")
 
@@ -42,17 +42,17 @@ def test_a_size_that_is_none_is_refused_by_showing_one(size: str) -> None:
 
 @pytest.mark.parametrize("arguments", [(), ("--model", "emoji", "--shape", "sd15")])
 def test_evaluate_wants_either_a_model_or_a_shape(arguments: tuple[str, ...]) -> None:
-    done = ran(evaluate, *arguments)
+    done = ran(evaluate, "speed-ups", *arguments)
 
     assert done.exit_code == 2
     assert "either a --model or a --shape" in done.output
 
 
 def test_an_unknown_shape_is_refused_by_naming_the_known_ones() -> None:
-    done = ran(evaluate, "--shape", "sd99")
+    done = ran(evaluate, "speed-ups", "--shape", "sd99")
 
     assert isinstance(done.exception, ModelError)
-    assert str(done.exception) == "no shape is called 'sd99'; there are sd15"
+    assert str(done.exception) == "no shape is called 'sd99'; there are sd15, sdxl, emu"
 
 
 def test_show_draws_the_plan_for_a_budget(tmp_path: Path) -> None:
@@ -61,6 +61,20 @@ def test_show_draws_the_plan_for_a_budget(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "up.0.upsampler █" in done.output
     assert {path.name for path in tmp_path.iterdir()} >= {"schedule.png", "frontier.png"}
+
+
+def test_show_draws_feature_maps_of_a_prompt(tmp_path: Path) -> None:
+    done = ran(show, "--budget-ms", "400", "--out", str(tmp_path), "--features", "a red apple")
+
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "features.png").is_file()
+
+
+def test_feature_maps_need_a_place() -> None:
+    done = ran(show, "--features", "a red apple")
+
+    assert done.exit_code == 2
+    assert "say where with --out" in done.output
 
 
 def test_show_says_what_the_fastest_plan_needs() -> None:
@@ -93,7 +107,7 @@ def test_show_reads_the_plans_it_is_told_to(tiny: Model, tmp_path: Path) -> None
 def test_evaluate_writes_what_it_measured(tiny: Model, tmp_path: Path) -> None:
     path = tmp_path / "speed.json"
     where = ("--model", str(tiny.folder), "--json", str(path))
-    done = ran(evaluate, *where, "--steps", "4", "--repeats", "1")
+    done = ran(evaluate, "speed-ups", *where, "--steps", "4", "--repeats", "1")
 
     assert done.exit_code == 0, done.output
     data = json.loads(path.read_text())

@@ -202,7 +202,7 @@ def test_a_correction_of_another_plan_is_refused(tiny: Model, frame: Frame, tmp_
     correction = a_correction(tiny, frame)
     save_correction(correction, tmp_path)
 
-    with pytest.raises(CalibrationError, match="not the one that ddim-2-deepcache-2 was made with"):
+    with pytest.raises(CalibrationError, match="not the one that ddim-2-deepcache-2-corrected was"):
         load_corrections(tmp_path, book_naming(tiny, 2, correction))
 
 

@@ -45,7 +45,7 @@ def test_a_loaded_model_knows_its_name_size_and_precision(folder: Path) -> None:
 
 def test_the_bundled_model_is_loaded_by_name(emoji: Model) -> None:
     assert emoji.name == "emoji"
-    assert len(emoji.units.graph) == 29
+    assert len(emoji.units.graph) == 30
 
 
 def test_equal_folders_have_one_fingerprint(tiny: Model, folder: Path) -> None:
@@ -129,11 +129,12 @@ def test_broken_weights_are_refused(folder: Path) -> None:
         load(str(folder))
 
 
+@pytest.mark.parametrize(("name", "tokens"), [("sd1", 24), ("ldm", 77)])
 def test_too_long_a_prompt_is_cut_short_without_repeating_it(
-    models: Callable[[str], Model], capfd: pytest.CaptureFixture[str]
+    models: Callable[[str], Model], capfd: pytest.CaptureFixture[str], name: str, tokens: int
 ) -> None:
-    model = models("sd1")
+    model = models(name)
     conditioning = model.family.encode(model.pipe, f"{TEXT} " * 50, None, SIDE, SIDE, True)
 
-    assert conditioning.text.shape[:2] == (2, 24)
+    assert conditioning.text.shape[:2] == (2, tokens)
     assert TEXT not in "".join(capfd.readouterr())

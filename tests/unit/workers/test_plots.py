@@ -9,7 +9,15 @@ from schedules.book import Plan, Quality
 from schedules.change import ChangeProfile
 from schedules.rules import deepcache
 from tests.builders import METRIC, a_book, a_unet_graph, costs
-from workers.plots import change_curves, frontier, heat_map, text_map, write
+from workers.plots import (
+    arrows,
+    change_curves,
+    feature_strips,
+    frontier,
+    heat_map,
+    text_map,
+    write,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,3 +72,21 @@ def test_change_curves_have_a_panel_a_role(tmp_path: Path) -> None:
 
     assert [axes.get_title() for axes in figure.axes] == ["resnet", "transformer"]
     assert has_drawing(figure, tmp_path / "change.png")
+
+
+def test_an_arrow_leads_from_every_value_that_is_reused(tmp_path: Path) -> None:
+    plan, graph = a_plan(), a_unet_graph()
+    figure = arrows(plan, graph)
+    sources = {(reuse.unit, reuse.source) for reuse in plan.schedule.reuses(graph)}
+
+    assert len(figure.axes[0].texts) == len(sources)
+    assert has_drawing(figure, tmp_path / "arrows.png")
+
+
+def test_feature_maps_have_a_row_a_unit_and_a_column_a_step(tmp_path: Path) -> None:
+    maps = {name: np.random.default_rng(0).random((4, 2, 2, 3)) for name in ("a", "b")}
+    figure = feature_strips(maps)
+
+    assert [axes.get_ylabel() for axes in figure.axes[::4]] == ["a", "b"]
+    assert len(figure.axes) == 8
+    assert has_drawing(figure, tmp_path / "features.png")

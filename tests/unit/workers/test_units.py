@@ -36,7 +36,7 @@ def test_units_stand_in_the_order_they_run(models: Models) -> None:
         "up.0.entry.0", "up.0.resnet.0", "up.0.attn.0",
         "up.0.entry.1", "up.0.resnet.1", "up.0.attn.1", "up.0.upsampler",
         "up.1.resnet.0", "up.1.attn.0",
-        "up.1.entry.1", "up.1.resnet.1", "up.1.attn.1",
+        "up.1.entry.1", "up.1.resnet.1", "up.1.attn.1", "out",
     ]  # fmt: skip
 
 
@@ -82,6 +82,9 @@ def test_roles_are_those_of_the_layers(models: Models) -> None:
         ("sd2", "up.0.resnet.0", ["down.1.resnet.1", "up.0.entry.0"]),
         ("sd2", "up.0.resnet.1", ["down.1.resnet.0", "up.0.entry.1"]),
         ("sdxl", "up.1.resnet.0", ["down.0.resnet.0", "up.0.upsampler"]),
+        ("sd1", "out", ["up.1.attn.1"]),
+        ("sd2", "out", ["up.1.attn.2"]),
+        ("sdxl", "out", ["up.1.resnet.1"]),
     ],
 )
 def test_units_read_what_reaches_them_over_skips_and_the_main_branch(
@@ -90,13 +93,10 @@ def test_units_read_what_reaches_them_over_skips_and_the_main_branch(
     assert feeds(models(name), unit) == read
 
 
-@pytest.mark.parametrize(
-    ("name", "last"), [("sd1", "up.1.attn.1"), ("sd2", "up.1.attn.2"), ("sdxl", "up.1.resnet.1")]
-)
-def test_the_output_reads_the_last_unit(models: Models, name: str, last: str) -> None:
-    graph = models(name).units.graph
+def test_the_sink_is_the_unets_output(model: Model) -> None:
+    graph = model.units.graph
 
-    assert [graph.units[sink].name for sink in graph.sinks] == [last]
+    assert [graph.units[sink].role for sink in graph.sinks] == [Role.OUTPUT]
 
 
 def test_looking_for_units_leaves_nothing_behind(model: Model) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import torch
 
 from tests.tiny_demo import TINY, workshop
 from workers.demo import checkpoints
-from workers.demo.describing import describe
+from workers.demo.describing import RECORD, describe, facts, record
 from workers.demo.errors import UnusableParts
 from workers.demo.exporting import read_parts
 from workers.demo.generating import generate
@@ -19,6 +20,8 @@ from workers.pipeline import load
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+FEW = Extent(known=4, unseen=1, shown=2)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +53,8 @@ def test_weights_are_half_precision_safetensors(made: Path) -> None:
 def test_a_card_with_figures_and_sheets_is_written_beside_the_model(made: Path) -> None:
     shop = workshop(made)
 
-    describe(shop, made / "model", Extent(known=4, unseen=1, shown=2))
+    record(shop, made / "model")
+    assert describe(shop, made / "model", FEW)
 
     card = (made / "model" / "README.md").read_text()
     assert "3 steps of 4 pictures" in card
@@ -58,6 +62,28 @@ def test_a_card_with_figures_and_sheets_is_written_beside_the_model(made: Path) 
     assert json.loads((made / "model" / "figures.json").read_text())["side"] == 16
     assert (made / "model" / "grid.png").is_file()
     assert load(str(made / "model")).native_size == 16
+
+
+def test_the_card_of_a_model_that_was_made_otherwise_is_left_as_it_is(
+    made: Path, tmp_path: Path
+) -> None:
+    other = shutil.copytree(made / "model", tmp_path / "other")
+    (other / RECORD).unlink(missing_ok=True)
+    (other / "README.md").write_text("mine")
+
+    assert not describe(workshop(made), other, FEW)
+
+    assert (other / "README.md").read_text() == "mine"
+    assert (other / "figures.json").is_file()
+
+
+def test_the_record_says_what_training_really_did(made: Path, tmp_path: Path) -> None:
+    told = facts(workshop(made))
+    nothing = facts(workshop(tmp_path, begin_with=made / "model"))
+
+    assert told["UNet and text encoder"] == "3 steps of 4 pictures"
+    assert nothing["autoencoder"] == "that of model"
+    assert nothing["UNet and text encoder"] == "0 steps of 4 pictures, begun with model"
 
 
 def test_groups_that_are_left_out_are_not_learnt(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ import pytest
 from rich.console import Console
 
 from tests.rendering import is_untouched
-from workers.evaluating import table
-from workers.evaluation import SpeedUp, speed_ups
+from workers.evaluating.printing import table
+from workers.evaluating.speed_ups import SpeedUp, speed_ups
 
 if TYPE_CHECKING:
     from workers.pipeline import Model

@@ -1,4 +1,4 @@
-"""The evaluate command: measure, print a table, write JSON."""
+"""Print speed-ups beside what unit costs promise, and write them as JSON."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.table import Table
 
 from workers.calibrating import Bars, bars
 from workers.calibration_files import provenance
-from workers.evaluation import SpeedUp, speed_ups
+from workers.evaluating.speed_ups import SpeedUp, speed_ups
 from workers.pipeline import load
 from workers.shapes import random_model
 

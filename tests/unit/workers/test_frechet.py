@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from workers.demo.frechet import frechet_distance, principal_axes
+from workers.frechet import frechet_distance, principal_axes
 
 
 def features(count: int, dimensions: int = 8, seed: int = 1) -> np.ndarray:
