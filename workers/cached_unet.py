@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from workers.correction import Correction
     from workers.fixes import Fixes
-    from workers.units import UNetUnits, UnitModule
+    from workers.units import BlockModule, UNetUnits, UnitModule
 
     Forward = Callable[..., Any]
 
@@ -101,9 +101,22 @@ class CacheRun:
                 return self._computing(u, entry, original(*args, **kwargs))
             x = first_of(args, kwargs)
             if work is Work.SKIPPED:
-                return entry.packed(x.new_zeros(()).expand(self._shapes[u]))
+                return entry.packed(_hollow(self._shapes[u], x))
             self._reused += 1
             return entry.packed(reuse(x, self._reusable(u)))
+
+        return forward
+
+    def wrap_block(self, block: BlockModule) -> Forward:
+        """Return the stand-in for a block's forward: nothing runs in it when all is skipped."""
+        original, made = block.module.forward, list[Any]()
+
+        def forward(*args: Any, **kwargs: Any) -> Any:
+            if all(self._row[u] is Work.SKIPPED for u in block.units):
+                return _hollow(made[0], first_of(args, kwargs))
+            result = original(*args, **kwargs)
+            made[:] = [_outline(result)]
+            return result
 
         return forward
 
@@ -135,6 +148,20 @@ class CacheRun:
             self._store(u, update)
 
         return hook
+
+
+def _outline(result: Any) -> Any:
+    """Return the shape of a tensor, or a list of outlines."""
+    if isinstance(result, tuple):
+        return [_outline(part) for part in result]
+    return result.shape
+
+
+def _hollow(outline: Any, like: Tensor) -> Any:
+    """Return tensors of these shapes that hold nothing and take no memory."""
+    if isinstance(outline, list):
+        return tuple(_hollow(part, like) for part in outline)
+    return like.new_zeros(()).expand(outline)
 
 
 def _residual(entry: UnitModule) -> Callable[[Tensor, Tensor], Tensor]:
@@ -208,4 +235,6 @@ def installed(units: UNetUnits, run: CacheRun) -> Iterator[CacheRun]:
             stack.enter_context(replaced_forward(entry.module, run.wrap(u, entry)))
             if entry.tap is not None:
                 stack.callback(entry.tap.register_forward_hook(run.keep(u)).remove)
+        for block in units.blocks:
+            stack.enter_context(replaced_forward(block.module, run.wrap_block(block)))
         yield run

@@ -160,7 +160,9 @@ def frontier(**options: Any) -> None:
 
 @evaluate.command("speed-ups", epilog=EXAMPLES + "blockcache evaluate speed-ups --model emoji")
 @click.option("--model", default=None, help="Bundled name, diffusers folder or hub id.")
-@click.option("--shape", default=None, help="A UNet shape with random weights instead: sd15.")
+@click.option(
+    "--shape", default=None, help="A UNet shape with random weights instead: sd15, sdxl, emu."
+)
 @click.option("--size", default=None, type=int, help="Side of the pictures in pixels.")
 @click.option("--steps", default=20, show_default=True)
 @click.option("--repeats", default=7, show_default=True, help="Pairs of runs a fraction.")

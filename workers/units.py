@@ -65,11 +65,20 @@ class UnitModule:
 
 
 @dataclass(frozen=True, slots=True)
+class BlockModule:
+    """A block of the UNet in which every layer is a unit, and all units that live in its layers."""
+
+    module: nn.Module
+    units: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class UNetUnits:
-    """The units of one UNet in execution order, with their graph."""
+    """The units of one UNet in execution order, with their graph; blocks that are nothing else."""
 
     modules: tuple[UnitModule, ...]
     graph: UnitGraph
+    blocks: tuple[BlockModule, ...] = ()
 
 
 def find_units(unet: nn.Module) -> UNetUnits:
@@ -85,7 +94,18 @@ def find_units(unet: nn.Module) -> UNetUnits:
         feeds=tuple(tuple(sorted(rank[f] for f in feeds[u])) for u in order),
         sinks=tuple(sorted(rank[s] for s in sinks)),
     )
-    return UNetUnits(tuple(candidates[u] for u in order), graph)
+    modules = tuple(candidates[u] for u in order)
+    return UNetUnits(modules, graph, tuple(_whole_blocks(unet, modules)))
+
+
+def _whole_blocks(unet: Any, modules: tuple[UnitModule, ...]) -> Iterator[BlockModule]:
+    """Give the blocks that have nothing to do when all their units are skipped."""
+    known = {id(entry.module) for entry in modules if entry.unit.role not in HOLDERS}
+    for _, block in _blocks(unet):
+        layers = {id(layer) for group in GROUPS for layer in getattr(block, group, None) or ()}
+        if layers <= known:
+            units = (u for u, entry in enumerate(modules) if id(entry.module) in layers)
+            yield BlockModule(block, tuple(units))
 
 
 def _candidates(unet: Any) -> list[UnitModule]:

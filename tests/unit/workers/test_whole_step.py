@@ -1,13 +1,13 @@
-"""The UNet's output as a unit: reused, it spares the whole call."""
+"""Reused outputs spare whole blocks; the UNet's own output spares the whole call."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
-from schedules.rules import all_compute
-from schedules.schedule import Counts, Schedule
+from schedules.rules import all_compute, deepcache
+from schedules.schedule import Counts, Schedule, Work
 from tests.rendering import a_frame, latents_of, some_prompts
 from workers.cached_unet import cached
 from workers.units import example_inputs
@@ -73,3 +73,20 @@ def test_after_a_reused_output_steps_compute_as_before(model: Model) -> None:
 
     assert skipped.isfinite().all()
     assert not torch.equal(skipped, full)
+
+
+def test_blocks_of_which_nothing_is_needed_are_not_entered(model: Model) -> None:
+    graph = model.units.graph
+    schedule = deepcache(2, graph, 2)
+    needed = schedule.work(graph)[1]
+    idle = [b for b in model.units.blocks if all(needed[u] is Work.SKIPPED for u in b.units)]
+    layers = [layer for block in idle for layer in cast("Any", block.module).resnets]
+    ran: list[int] = []
+    handles = [layer.register_forward_pre_hook(lambda *_: ran.append(1)) for layer in layers]
+
+    latents_of(model, a_frame(model, schedule), some_prompts())
+    for handle in handles:
+        handle.remove()
+
+    assert idle
+    assert len(ran) == len(layers)  # once each, at step 0
