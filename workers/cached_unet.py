@@ -61,6 +61,7 @@ class CacheRun:
         self._computed = 0
         self._reused = 0
         self._shapes: list[tuple[int, ...]] = [()] * len(units.graph)
+        self._outlines: dict[BlockModule, Any] = {}
         self._made: list[tuple[int | None, int | None]] = [(None, None)] * len(units.graph)
         reuses = schedule.reuses(units.graph) if two_taps else ()
         self._forecast = {reuse.unit for reuse in reuses if reuse.before is not None}
@@ -109,13 +110,13 @@ class CacheRun:
 
     def wrap_block(self, block: BlockModule) -> Forward:
         """Return the stand-in for a block's forward: nothing runs in it when all is skipped."""
-        original, made = block.module.forward, list[Any]()
+        original = block.module.forward
 
         def forward(*args: Any, **kwargs: Any) -> Any:
             if all(self._row[u] is Work.SKIPPED for u in block.units):
-                return _hollow(made[0], first_of(args, kwargs))
+                return _hollow(self._outlines[block], first_of(args, kwargs))
             result = original(*args, **kwargs)
-            made[:] = [_outline(result)]
+            self._outlines[block] = _outline(result)
             return result
 
         return forward
