@@ -142,10 +142,9 @@ def minimum_ms(ask: Ask, book: PlanBook, card: WorkerCard, taken_ms: float) -> f
 
 
 def _refuse(ask: Ask, book: PlanBook, load: Load, needed_ms: float) -> TooSmall | Queued:
-    slow = slowest(load.cards, book)
-    idle = _planned(ask, book, slow, load.overhead_ms)
+    idle = _planned(ask, book, slowest(load.cards, book), load.overhead_ms)
     if isinstance(idle, Infeasible) and not _has_odds(ask, idle, load.overhead_ms):
-        return TooSmall(minimum_ms(ask, book, slow, load.overhead_ms))
+        return TooSmall(float(math.ceil(idle.minimum_ms)))
     return Queued(max(1, math.ceil((needed_ms - ask.budget_ms) / 1000)), needed_ms)
 
 
