@@ -67,12 +67,13 @@ def default_dtype(device: torch.device) -> torch.dtype:
     return torch.float16 if device.type == "cuda" else torch.float32
 
 
+@torch.inference_mode(mode=False)
 def load(
     source: str, *, device: torch.device | None = None, dtype: torch.dtype | None = None
 ) -> Model:
     """Load a bundled name, a local diffusers folder or a hub id; safetensors weights only.
 
-    Raises ModelError in one sentence when it is none of these or cannot be run.
+    The weights take part in gradients even when loaded within inference mode. Raises ModelError in one sentence when it is none of these or cannot be run.
     """
     device = device or best_device()
     quiet()

@@ -43,6 +43,12 @@ def test_a_loaded_model_knows_its_name_size_and_precision(folder: Path) -> None:
     assert model.revision == fingerprint(folder)
 
 
+def test_weights_loaded_in_inference_mode_still_take_part_in_gradients(folder: Path) -> None:
+    with torch.inference_mode():
+        model = load(str(folder))
+    assert not any(weight.is_inference() for weight in model.pipe.unet.parameters())
+
+
 def test_the_bundled_model_is_loaded_by_name(emoji: Model) -> None:
     assert emoji.name == "emoji"
     assert len(emoji.units.graph) == 30
