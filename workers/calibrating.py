@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.resources import files
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -18,18 +19,30 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
 
+QUIET_S = 15.0
+
+
 class Bars:
-    """One progress bar a stage."""
+    """One progress bar a stage; where nothing can be redrawn, a line now and then."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._tasks: dict[str, TaskID] = {}
+        self._printed_at = -QUIET_S
 
     def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
         """Show that `done` of `total` parts of a stage are finished, and a short note beside."""
         if stage not in self._tasks:
             self._tasks[stage] = self._progress.add_task(stage, total=total, note=note)
         self._progress.update(self._tasks[stage], completed=done, note=note)
+        if not self._progress.console.is_terminal:
+            self._print(f"{stage} {done}/{total} {note}".rstrip())
+
+    def _print(self, line: str) -> None:
+        now = monotonic()
+        if now - self._printed_at >= QUIET_S:
+            self._printed_at = now
+            self._progress.console.print(line)
 
 
 def bars(console: Console) -> Progress:

@@ -54,9 +54,9 @@ LONG = 20
 class CalibrationSettings:
     """What a calibration covers. Pictures are `prompts` × seeds 0 … `seeds` − 1.
 
-    Change profiles are taken over all of them, influence over the first `influence_pictures`,
-    quality over the first `quality_pictures` (every prompt once before any repeats), and
-    unpromising plans are dropped after a few. Corrections are fitted to the last
+    Influence is taken over the first `influence_pictures`, quality and change profiles over the
+    first `quality_pictures` (every prompt once before any repeats), and unpromising plans are
+    dropped after a few. Corrections are fitted to the last
     `correction_pictures`, which are others than those judged where there are enough. Searched
     schedules have at most `most_rows` different rows.
     """
@@ -72,7 +72,7 @@ class CalibrationSettings:
     batches: tuple[int, ...] = (1, 2, 4, 8)
     screening_pictures: int = 8
     quality_pictures: int = 32
-    influence_pictures: int = 16
+    influence_pictures: int = 32
     correction_pictures: int = 32
     most_rows: int | None = None
     influence: InfluenceSettings = field(default_factory=InfluenceSettings)
@@ -93,6 +93,11 @@ class CalibrationSettings:
             for steps in self.steps
             if solver == REFERENCE[0] or steps <= longest
         ]
+
+    @property
+    def judged(self) -> int:
+        """Number of pictures that quality and change profiles are taken over."""
+        return min(self.quality_pictures, len(self.requests))
 
     def frame(self, solver: str, schedule: Schedule) -> Frame:
         """Return what pictures of this calibration share."""
@@ -151,7 +156,7 @@ def calibrate(model: Model, settings: CalibrationSettings, progress: Progress) -
     """Run the whole calibration; `progress(stage, done, total)` is told how far it is."""
     costs = _costs(model, settings, progress)
     studio, graph = Studio(model, settings), model.units.graph
-    total = min(settings.quality_pictures, len(settings.requests))
+    total = settings.judged
     solver, steps = REFERENCE
     progress("reference", 0, 1)
     reference = studio.pictures(solver, all_compute(steps, graph), total)
@@ -194,7 +199,7 @@ def _profiles(
     for done, (solver, steps) in enumerate(settings.runs, start=1):
         meter = ChangeMeter(model.units.graph, steps)
         schedule = all_compute(steps, model.units.graph)
-        studio.pictures(solver, schedule, len(settings.requests), meter.on_step)
+        studio.pictures(solver, schedule, settings.judged, meter.on_step)
         progress("change profiles", done, len(settings.runs))
         yield (solver, steps), meter.profile()
 

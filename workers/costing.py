@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from workers.pipeline import Model
 
 PAIRS_A_RUN = 2
+LEAST = 2
 _T = TypeVar("_T")
 
 
@@ -76,20 +77,21 @@ def measure_costs(
     height: int,
     guidance_scale: float,
     batches: Sequence[int],
-    seconds_per_batch: float = 1.0,
+    seconds: float = 1.0,
     on_batch: Callable[[int], None] = lambda _batch: None,
 ) -> CostModel:
     """Measure all stage and unit costs on this device for each batch size.
 
-    Full steps, steps that reuse all residual units, and the units in them are timed in turn, and
-    medians kept. Unit times are scaled so that with the fixed part they make a full step exactly.
+    A batch of one is measured for about `seconds`, larger ones for shorter: they are rarer. Full
+    steps, steps that reuse all residual units, and the units in them are timed in turn, and medians
+    kept. Unit times are scaled so that with the fixed part they make a full step exactly.
     """
     graph = model.units.graph
     frame = Frame(width, height, guidance_scale, "dpmpp_2m", all_compute(1, graph))
     measured = []
     for batch in batches:
         bench = Bench(model, frame, "a red apple", batch)
-        measured.append((batch, _stage_costs(bench, seconds_per_batch)))
+        measured.append((batch, _stage_costs(bench, seconds / batch)))
         on_batch(batch)
     return CostModel(tuple(measured))
 
@@ -138,10 +140,10 @@ def _walk(bench: Bench, clock: Clock) -> tuple[float, float, float]:
 
 
 def _repeated(action: Callable[[], _T], seconds: float) -> Iterator[_T]:
-    """Repeat for about `seconds`, at least three times."""
+    """Repeat for about `seconds`, at least LEAST times."""
     end = time.perf_counter() + seconds
     for count in range(1000):
-        if count >= 3 and time.perf_counter() > end:
+        if count >= LEAST and time.perf_counter() > end:
             return
         yield action()
 

@@ -25,23 +25,32 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
     from torch import Tensor
+    from torch.nn import Module
 
     from workers.pipeline import Model
     from workers.sampler import Frame, Prompt
     from workers.units import UNetUnits, UnitModule
+
+KEPT_BYTES = 2 * 1024**3
 
 
 @dataclass(frozen=True, slots=True)
 class InfluenceSettings:
     """How exactly influence is measured: projections of each picture, steps back, batch size.
 
-    `frugal` computes each UNet call twice to keep the memory of one step only.
+    `frugal` computes each UNet call again for every projection and keeps the memory of one step
+    only; unless told, large UNets and long runs do.
     """
 
-    projections: int = 4
+    projections: int = 2
     longest_lag: int = 12
     batch: int = 4
-    frugal: bool = True
+    frugal: bool | None = None
+
+    def frugal_with(self, unet: Module, steps: int) -> bool:
+        """Return whether calls are computed again: one keeps of the order of its weights."""
+        weights = sum(w.numel() * w.element_size() for w in unet.parameters())
+        return steps * weights > KEPT_BYTES if self.frugal is None else self.frugal
 
 
 def measure_influence(
@@ -94,8 +103,9 @@ def _observed_picture(
         conditioning = encode(model, requests, frame)
         noise = initial_latents(model, requests, frame)
     walk = Walk(model, conditioning, noise, frame)
+    frugal = settings.frugal_with(model.pipe.unet, frame.schedule.steps)
     for step in range(frame.schedule.steps):
-        walk.advance(step, _predicted(walk, step, taps, frugal=settings.frugal))
+        walk.advance(step, _predicted(walk, step, taps, frugal=frugal))
     return model.family.reveal(model.pipe, walk.latents)
 
 

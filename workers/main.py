@@ -29,15 +29,18 @@ from workers.telemetry import WorkerMetrics, serve
 from workers.threads import settle_threads
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from schedules.book import PlanBook
+    from schedules.book import Plan, PlanBook
+    from schedules.cost import CostModel
     from workers.pipeline import Model
 
 log = logging.getLogger(__name__)
 MAX_BATCH = {"cpu": 4, "cuda": 8}
-SECONDS_A_BATCH = 0.6
-WARM_UP_PLANS = 4
+COSTS_S = 0.6
+WARM_UP_PLANS = 3
+WARM_UP_SPAN = 4.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +106,7 @@ def prepare(model: Model, settings: WorkerSettings) -> tuple[Desk, WorkerCard]:
     max_batch = settings.max_batch or MAX_BATCH[model.device.type]
     guidance_scale = float(book.made.get("guidance_scale", 7.5))
     batches = [2**k for k in range(max_batch.bit_length())]
-    costs = measure_costs(model, width, height, guidance_scale, batches, SECONDS_A_BATCH)
+    costs = measure_costs(model, width, height, guidance_scale, batches, COSTS_S)
     worker = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     card = WorkerCard(
         worker=worker,
@@ -132,12 +135,11 @@ def checked_book(model: Model, folder: Path, width: int, height: int) -> PlanBoo
 
 
 def warm_up(desk: Desk) -> list[float]:
-    """Make pictures by plans from cheap to dear; return actual ÷ predicted time of each.
+    """Make pictures by plans within WARM_UP_SPAN of the cheapest; return actual ÷ predicted time.
 
     The very first picture pays for what a process does only once, and is not counted.
     """
-    frontier = desk.book.frontier(desk.costs)
-    chosen = frontier[:: max(len(frontier) // WARM_UP_PLANS, 1)]
+    chosen = warm_up_plans(desk.book.frontier(desk.costs), desk.costs)
     ratios = []
     for plan in (chosen[0], *chosen):
         guidance_scale = float(desk.book.made.get("guidance_scale", 7.5))
@@ -147,3 +149,10 @@ def warm_up(desk: Desk) -> list[float]:
         made = render(desk.model, [Prompt("a red apple", None, 0)], frame)
         ratios.append(made.total_ms / price(plan, desk.costs).predicted_ms)
     return ratios[1:]
+
+
+def warm_up_plans(frontier: Sequence[Plan], costs: CostModel) -> Sequence[Plan]:
+    """Return WARM_UP_PLANS or fewer, spread over the cheap end of a frontier."""
+    longest_ms = WARM_UP_SPAN * price(frontier[0], costs).predicted_ms
+    cheap = [plan for plan in frontier if price(plan, costs).predicted_ms <= longest_ms]
+    return cheap[:: -(-len(cheap) // WARM_UP_PLANS)]

@@ -73,7 +73,8 @@ def load(
 ) -> Model:
     """Load a bundled name, a local diffusers folder or a hub id; safetensors weights only.
 
-    The weights take part in gradients even when loaded within inference mode. Raises ModelError in one sentence when it is none of these or cannot be run.
+    The weights take part in gradients even when loaded within inference mode. Raises ModelError in
+    one sentence when it is none of these or cannot be run.
     """
     device = device or best_device()
     quiet()

@@ -79,7 +79,7 @@ def test_cached_pictures_are_finite_and_repeatable(model: Model) -> None:
 
 def test_costs_are_measured_on_the_devices_own_time_line(model: Model) -> None:
     side = model.native_size
-    costs = measure_costs(model, side, side, 3.0, (1, 2), seconds_per_batch=0.1)
+    costs = measure_costs(model, side, side, 3.0, (1, 2), seconds=0.1)
 
     assert costs.at(1).full_step_ms > 0
     assert costs.at(1).decode_ms > 0

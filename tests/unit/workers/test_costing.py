@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def costs(tiny: Model) -> CostModel:
-    return measure_costs(tiny, 16, 16, 3.0, (1, 2), seconds_per_batch=0.05)
+    return measure_costs(tiny, 16, 16, 3.0, (1, 2), seconds=0.05)
 
 
 def test_every_batch_size_is_measured_and_reported(tiny: Model) -> None:
     told: list[int] = []
-    found = measure_costs(tiny, 16, 16, 3.0, (1, 2), seconds_per_batch=0.05, on_batch=told.append)
+    found = measure_costs(tiny, 16, 16, 3.0, (1, 2), seconds=0.05, on_batch=told.append)
 
     assert told == [size for size, _ in found.by_batch] == [1, 2]
 
@@ -46,7 +46,7 @@ def test_measuring_leaves_the_unet_untouched(tiny: Model, costs: CostModel) -> N
 
 
 def test_costs_are_measured_without_guidance_too(tiny: Model) -> None:
-    found = measure_costs(tiny, 16, 16, 1.0, (1,), seconds_per_batch=0.05)
+    found = measure_costs(tiny, 16, 16, 1.0, (1,), seconds=0.05)
 
     assert found.at(1).full_step_ms > 0
 

@@ -94,6 +94,14 @@ def test_recomputing_for_memory_changes_nothing(models: Callable[[str], Model]) 
     assert np.allclose(plain.effects, frugal.effects, rtol=1e-3, atol=1e-6)
 
 
+def test_only_long_runs_and_large_unets_are_recomputed_for_memory(tiny: Model) -> None:
+    settings = InfluenceSettings()
+
+    assert not settings.frugal_with(tiny.pipe.unet, STEPS)
+    assert settings.frugal_with(tiny.pipe.unet, 10**6)
+    assert not replace(settings, frugal=False).frugal_with(tiny.pipe.unet, 10**6)
+
+
 @pytest.mark.parametrize("name", ["sd2", "sdxl"])
 def test_every_family_and_solver_can_be_measured(models: Callable[[str], Model], name: str) -> None:
     model, few = models(name), replace(SETTINGS, projections=1)

@@ -6,12 +6,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from schedules.planner import price
 from tests.corrections import a_correction
 from tests.rendering import a_frame
 from tests.tiny_books import book_for
-from workers.calibration_files import book_path, save_correction
+from workers.calibration_files import FOLDER, book_path, load_book, load_costs, save_correction
 from workers.errors import CalibrationError
-from workers.main import WorkerSettings, prepare, warm_up
+from workers.main import (
+    WARM_UP_PLANS,
+    WARM_UP_SPAN,
+    WorkerSettings,
+    prepare,
+    warm_up,
+    warm_up_plans,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,6 +44,17 @@ def test_a_worker_measures_itself_before_it_announces_anything(
     assert (card.book, card.costs, card.max_batch) == (desk.book.digest, desk.costs, 2)
     assert [size for size, _ in card.costs.by_batch] == [1, 2]
     assert all(ratio > 0 for ratio in warm_up(desk))
+
+
+def test_the_first_pictures_are_cheap_ones_and_different(emoji: Model) -> None:
+    folder = emoji.folder / FOLDER
+    costs = load_costs(folder, 64, 64)
+    frontier = load_book(folder, 64, 64).frontier(costs)
+    chosen = warm_up_plans(frontier, costs)
+
+    times_ms = [price(plan, costs).predicted_ms for plan in chosen]
+    assert 1 < len({plan.name for plan in chosen}) <= WARM_UP_PLANS
+    assert max(times_ms) <= WARM_UP_SPAN * price(frontier[0], costs).predicted_ms
 
 
 def test_every_worker_has_a_name_of_its_own(tiny: Model, settings: WorkerSettings) -> None:
