@@ -24,13 +24,14 @@ url_option = click.option(
     epilog="""\b
 Examples:
   blockcache gateway --store-url redis://localhost:6379
-  BLOCKCACHE_STORE_URL=redis://store:6379 blockcache gateway --host 0.0.0.0 --allow-anonymous
+  BLOCKCACHE_STORE_URL=redis://store:6379 blockcache gateway --host 0.0.0.0 --keys-file keys.txt
 """
 )
 @click.option("--store-url", help="redis://, rediss:// or unix:// URL of the store.")
 @click.option("--host", help="Address to listen on (default 127.0.0.1).")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on (default 8000).")
-@click.option("--allow-anonymous", is_flag=True, default=None, help="Let other machines in.")
+@click.option("--keys-file", help="Let in the keys of this file only (blockcache keys).")
+@click.option("--allow-anonymous", is_flag=True, default=None, help="Let anybody in, without keys.")
 @click.option("--default-budget-ms", type=float, help="Budget of requests that name none.")
 @click.option("--queue-cap", type=int, help="Most jobs that may wait.")
 def gateway(**options: Any) -> None:
@@ -39,6 +40,29 @@ def gateway(**options: Any) -> None:
     from app.settings import Settings
 
     run(Settings.read(os.environ, options))
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  blockcache keys alice >> keys.txt
+  blockcache keys batch --requests-per-minute 600 --concurrent-jobs 32 >> keys.txt
+  blockcache gateway --host 0.0.0.0 --keys-file keys.txt --store-url redis://localhost:6379
+"""
+)
+@click.argument("name")
+@click.option("--requests-per-minute", type=int, help="Most requests in any minute (default 60).")
+@click.option("--concurrent-jobs", type=int, help="Most jobs waiting or running (default 8).")
+def keys(name: str, **limits: int | None) -> None:
+    """Make an API key for NAME: the key on stderr, the line for the keys file on stdout.
+
+    The file keeps the key's hash only, so the key is shown this once.
+    """
+    from app.keys import new_key
+
+    secret, key = new_key(name, **_given(limits))
+    click.echo("key of {name}, shown only now: {secret}".format(name=name, secret=secret), err=True)
+    click.echo(key.line)
 
 
 @click.command(

@@ -7,9 +7,11 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 from app import problems
 from app.fleet import FleetReader
+from app.guard import METRICS, OPEN, Guard
 from app.middleware import BodyLimit, Envelope
 from app.routes import router
 from app.service import Service
@@ -20,6 +22,18 @@ if TYPE_CHECKING:
 
     from app.contract.ports import GatewayQueue
     from app.settings import Settings
+
+
+# What a page of another origin may send and read, where it is let in at all.
+ALLOWED_HEADERS = (
+    "Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "Prefer", "X-API-Key",
+    "X-Request-Id",
+)  # fmt: skip
+EXPOSED_HEADERS = (
+    "Idempotent-Replayed", "Location", "Preference-Applied", "RateLimit", "RateLimit-Policy",
+    "Retry-After", "Server-Timing", "X-Blockcache-Budget-Met", "X-Blockcache-Plan", "X-Job-Id",
+    "X-Request-Id",
+)  # fmt: skip
 
 
 def create_app(settings: Settings, queue: GatewayQueue) -> FastAPI:
@@ -35,8 +49,24 @@ def create_app(settings: Settings, queue: GatewayQueue) -> FastAPI:
     app.add_middleware(
         BodyLimit, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s
     )
+    _protect(app, settings, queue)
     app.add_middleware(Envelope, telemetry=telemetry)
     return app
+
+
+def _protect(app: FastAPI, settings: Settings, queue: GatewayQueue) -> None:
+    if settings.keys:
+        open_paths = OPEN if settings.metrics_need_key else OPEN | {METRICS}
+        app.add_middleware(Guard, keys=settings.keys, queue=queue, open_paths=open_paths)
+    if settings.cors_origins:
+        # Outside the guard: a browser asks for permission without a key.
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=("GET", "POST", "DELETE"),
+            allow_headers=ALLOWED_HEADERS,
+            expose_headers=EXPOSED_HEADERS,
+        )
 
 
 @asynccontextmanager

@@ -5,27 +5,39 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import uuid
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from app.contract.announcements import Announcements
 from app.contract.cards import WorkerCard
 from app.contract.connection import connect_async, script_text, store_errors, unix_ms
-from app.contract.errors import DecodeError, QueueFull, WaitTimeout
+from app.contract.errors import (
+    AlreadyAccepted,
+    DecodeError,
+    KeyReused,
+    QueueFull,
+    TooManyJobs,
+    WaitTimeout,
+)
 from app.contract.jobs import Failure, JobState, Result
 from app.contract.keys import Keys
-from app.contract.ports import Backlog, JobStatus
+from app.contract.ports import Backlog, JobEvent, JobStatus, Quota
 from schedules.book import PlanBook
 from schedules.errors import InvalidBook
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     import redis.asyncio
 
     from app.contract.jobs import Job, Outcome
+    from app.contract.ports import Once
     from app.contract.settings import QueueSettings
 
-SCRIPTS = ("submit", "cancel", "status", "backlog", "depths", "dead", "requeue", "cards")
-FULL = -1
+SCRIPTS = ("submit", "cancel", "status", "backlog", "depths", "dead", "requeue", "cards", "rate")
+FULL, OWNER_FULL, REUSED = -1, -2, -3
+REUSED_WORDS = "this idempotency key was used for another request"
 # Announcements wake a waiter at once; this only bounds what a silent network can hide.
 LOOK_AGAIN_S = 5.0
 
@@ -39,10 +51,12 @@ class RedisGatewayQueue:
         self,
         client: redis.asyncio.Redis,
         announcements: Announcements,
+        news: Announcements,
         settings: QueueSettings,
     ) -> None:
         self._client = client
         self._announcements = announcements
+        self._news = news
         self._settings = settings
         self._keys = Keys(settings.prefix)
         self._scripts = {name: client.register_script(script_text(name)) for name in SCRIPTS}
@@ -50,15 +64,22 @@ class RedisGatewayQueue:
     @classmethod
     def connect(cls, url: str, settings: QueueSettings) -> Self:
         """Return a queue on the store at `url`; connections are made at first use."""
-        announcements = Announcements(connect_async(url, retries=0), Keys(settings.prefix).over)
-        return cls(connect_async(url), announcements, settings)
+        keys = Keys(settings.prefix)
+        over, told = (
+            Announcements(connect_async(url, retries=0), channel)
+            for channel in (keys.over, keys.told)
+        )
+        return cls(connect_async(url), over, told, settings)
 
     async def aclose(self) -> None:
         """Stop listening and close the connections."""
         await self._announcements.aclose()
+        await self._news.aclose()
         await self._client.aclose()
 
-    async def submit(self, job: Job, budget_ms: float) -> int:
+    async def submit(
+        self, job: Job, budget_ms: float, *, most_live: int = 0, once: Once | None = None
+    ) -> int:
         """Accept a job whose deadline is `budget_ms` from now; return the deadline (unix ms)."""
         described = (job.id, job.encode(), job.model, job.batch_class, job.images)
         planned = (job.plan.predicted_ms, job.plan.steps, budget_ms)
@@ -66,10 +87,51 @@ class RedisGatewayQueue:
         limits = (
             settings.max_jobs, settings.unclaimed_ttl_s * 1000, settings.dead_ttl_s * 1000,
         )  # fmt: skip
-        deadline = await self._run("submit", *described, *planned, *limits)
-        if deadline == FULL:
+        remember_ms = budget_ms + (settings.unclaimed_ttl_s + settings.result_ttl_s) * 1000
+        caller = (job.owner or "", most_live, *_named(once), round(remember_ms))
+        reply = await self._run("submit", *described, *planned, *limits, *caller)
+        if reply == FULL:
             raise QueueFull(f"the queue already holds {settings.max_jobs} jobs: try again later")
-        return int(deadline)
+        if reply == OWNER_FULL:
+            raise TooManyJobs(f"{most_live} jobs of this key wait or run: wait for one to end")
+        return _accepted(reply)
+
+    async def accepted_before(self, once: Once) -> str | None:
+        """Return the id of the job accepted with `once`, if it is known; raises KeyReused."""
+        with store_errors():
+            found: Any = await self._client.hmget(
+                self._keys.once(once.name), ["job", "fingerprint"]
+            )
+        job_id, fingerprint = (b"" if part is None else bytes(part) for part in found)
+        if not job_id or await self.owner(job_id.decode()) is None:
+            return None
+        if fingerprint.decode() != once.fingerprint:
+            raise KeyReused(REUSED_WORDS)
+        return job_id.decode()
+
+    async def owner(self, job_id: str) -> str | None:
+        """Return whose job it is, an empty string for nobody's, None when it is unknown."""
+        with store_errors():
+            found: Any = await self._client.hmget(self._keys.job(job_id), ["state", "owner"])
+        state, owner = found
+        return None if state is None else (owner or b"").decode()
+
+    async def enter(self, owner: str, most: int, window_ms: int) -> Quota:
+        """Count a request of `owner`, of which `most` are allowed in any `window_ms`."""
+        allowed, remaining, reset_ms = await self._run(
+            "rate", owner, uuid.uuid4().hex, most, window_ms
+        )
+        return Quota(bool(allowed), remaining, reset_ms)
+
+    async def events(self, job_id: str, after: str = "0") -> list[JobEvent]:
+        """Return what happened to a job after the event of that id, oldest first."""
+        with store_errors():
+            found: Any = await self._client.xrange(self._keys.events(job_id), f"({after}")
+        return [_event(event_id, fields) for event_id, fields in found]
+
+    def told(self, job_id: str) -> AbstractContextManager[asyncio.Event]:
+        """Give an asyncio event that is set whenever something may have happened to the job."""
+        return self._news.of(job_id)
 
     async def wait(self, job_id: str, timeout_s: float) -> Outcome:
         """Return the outcome once there is one; raises WaitTimeout."""
@@ -156,6 +218,30 @@ class RedisGatewayQueue:
     async def _run(self, script: str, *args: Any) -> Any:
         with store_errors():
             return await self._scripts[script](keys=self._keys.for_scripts(), args=args)
+
+
+def _named(once: Once | None) -> tuple[str, str]:
+    return ("", "") if once is None else (once.name, once.fingerprint)
+
+
+def _accepted(reply: int | bytes) -> int:
+    if reply == REUSED:
+        raise KeyReused(REUSED_WORDS)
+    if isinstance(reply, bytes):
+        raise AlreadyAccepted(reply.decode())
+    return reply
+
+
+def _event(event_id: bytes, fields: dict[bytes, bytes]) -> JobEvent:
+    values = {name.decode(): value.decode() for name, value in fields.items()}
+    return JobEvent(
+        id=event_id.decode(),
+        name=values["event"],
+        attempt=int(values["attempt"]),
+        step=int(values["step"]),
+        steps=int(values["steps"]),
+        predicted_ms=float(values["predicted_ms"]),
+    )
 
 
 async def _pause(announced: asyncio.Event, seconds: float) -> None:

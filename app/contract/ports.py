@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
     from app.contract.cards import WorkerCard
     from app.contract.jobs import Failure, Job, JobState, Outcome, Result
@@ -41,14 +43,82 @@ class JobStatus:
     outcome: Outcome | None
 
 
+@dataclass(frozen=True, slots=True)
+class Once:
+    """An idempotency key as the queue knows it.
+
+    `name` is unique to the owner and its key, `fingerprint` to what was asked for.
+    """
+
+    name: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """Whether a request was within its owner's rate.
+
+    `remaining` more are now; there is room for another one in `reset_ms`.
+    """
+
+    allowed: bool
+    remaining: int
+    reset_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobEvent:
+    """Something that happened to a job: it came into a state, or finished a step (`step`).
+
+    Later events have greater ids (milliseconds of the store's clock, a dash, a number).
+    """
+
+    id: str
+    name: str
+    attempt: int
+    step: int
+    steps: int
+    predicted_ms: float
+
+    @property
+    def at_unix_ms(self) -> int:
+        """When it happened, by the store's clock."""
+        return int(self.id.partition("-")[0])
+
+
 class GatewayQueue(Protocol):
     """What the gateway asks of the queue. Every method raises StoreUnavailable when it is down."""
 
-    async def submit(self, job: Job, budget_ms: float) -> int:
+    async def submit(
+        self, job: Job, budget_ms: float, *, most_live: int = 0, once: Once | None = None
+    ) -> int:
         """Accept a job whose deadline is `budget_ms` from now; return the deadline (unix ms).
 
-        The same id twice is one job. Raises QueueFull at the configured cap.
+        The same id twice is one job. Raises QueueFull at the configured cap, TooManyJobs when its
+        owner has `most_live` queued and running jobs already (0: any number may be). While a job
+        accepted with `once` is known, raises AlreadyAccepted for the same name and fingerprint and
+        KeyReused for the same name with another one; of requests that race, one is accepted.
         """
+        ...
+
+    async def accepted_before(self, once: Once) -> str | None:
+        """Return the id of the job accepted with `once`, if it is known; raises KeyReused."""
+        ...
+
+    async def owner(self, job_id: str) -> str | None:
+        """Return whose job it is, an empty string for nobody's, None when it is unknown."""
+        ...
+
+    async def enter(self, owner: str, most: int, window_ms: int) -> Quota:
+        """Count a request of `owner`, of which `most` are allowed in any `window_ms`."""
+        ...
+
+    async def events(self, job_id: str, after: str = "0") -> list[JobEvent]:
+        """Return what happened to a job after the event of that id, oldest first."""
+        ...
+
+    def told(self, job_id: str) -> AbstractContextManager[asyncio.Event]:
+        """Give an asyncio event that is set whenever something may have happened to the job."""
         ...
 
     async def wait(self, job_id: str, timeout_s: float) -> Outcome:
