@@ -18,6 +18,9 @@ url_option = click.option(
     show_default=True,
     help="Running service.",
 )
+key_option = click.option(
+    "--key", default="", envvar="BLOCKCACHE_KEY", help="API key; better in BLOCKCACHE_KEY."
+)
 
 
 @click.command(
@@ -61,7 +64,7 @@ def keys(name: str, **limits: int | None) -> None:
     from app.keys import new_key
 
     secret, key = new_key(name, **_given(limits))
-    click.echo("key of {name}, shown only now: {secret}".format(name=name, secret=secret), err=True)
+    click.echo(f"key of {name}, shown only now: {secret}", err=True)
     click.echo(key.line)
 
 
@@ -106,12 +109,13 @@ Examples:
 @click.option("--num-images", type=int, default=1, show_default=True)
 @click.option("--model", help="Model (default: the service's first).")
 @url_option
-def generate(prompt: str, output: Path, url: str, **options: Any) -> None:
+@key_option
+def generate(prompt: str, output: Path, url: str, key: str, **options: Any) -> None:
     """Make pictures for PROMPT by a running service; show the plan and the time it took."""
     from app.client import Client
     from app.terminal import show_made, write_pictures
 
-    with Client(url) as client:
+    with Client(url, key=key) as client:
         made = client.generate(prompt=prompt, **_given(options))
     show_made(made, write_pictures(made, output))
 
@@ -130,7 +134,8 @@ Examples:
 @click.option("--book", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--costs", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @url_option
-def plan(url: str, book: Path | None, costs: Path | None, **options: Any) -> None:
+@key_option
+def plan(url: str, key: str, book: Path | None, costs: Path | None, **options: Any) -> None:
     """Show which plan a budget buys, the runners-up, and what more budget would buy.
 
     Asks a running service, or reads a plan book and a cost model from files.
@@ -144,7 +149,7 @@ def plan(url: str, book: Path | None, costs: Path | None, **options: Any) -> Non
     if book and costs:
         show_plan(plan_from_files(book, costs, **options))
         return
-    with Client(url) as client:
+    with Client(url, key=key) as client:
         show_plan(client.plan(**_given(options)))
 
 
@@ -164,14 +169,21 @@ Examples:
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the budgets.")
 @click.option("--json", "report", type=click.Path(dir_okay=False, path_type=Path), help="Report.")
 @url_option
+@key_option
 def bench(
-    requests: int, budgets: str, concurrency: int, seed: int, report: Path | None, url: str
+    requests: int,
+    budgets: str,
+    concurrency: int,
+    seed: int,
+    report: Path | None,
+    url: str,
+    key: str,
 ) -> None:
     """Put load on a running service: budgets kept, how well they are used, how well predicted."""
     from app.bench import Load, budget_range, run_load
     from app.terminal import show_bench
 
-    load = Load(url, requests, budget_range(budgets), concurrency, seed)
+    load = Load(url, requests, budget_range(budgets), concurrency, seed, key)
     show_bench(run_load(load), report)
 
 

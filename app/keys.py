@@ -29,7 +29,8 @@ PREFIX = "bck_"
 SECRET_BYTES = 32
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 DIGEST = re.compile(r"sha256:([0-9a-f]{64})", re.ASCII)
-MAX_LIMIT = 100_000
+MAX_LIMIT = 99_999
+LIMIT = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
 LIMITS = ("requests_per_minute", "concurrent_jobs")
 BEARER = "bearer "
 
@@ -104,15 +105,15 @@ def _parse_line(words: list[str], where: str) -> ApiKey:
         raise SettingsError(f"{where}: a name has up to 64 letters, digits, dots, _ or -")
     if not found:
         raise SettingsError(
-            f"{where}: after the name comes sha256: and 64 hexadecimal digits, never the key itself;"
-            " `blockcache keys NAME` prints the line"
+            f"{where}: after the name comes sha256: and 64 hexadecimal digits, never the key"
+            " itself; `blockcache keys NAME` prints the line"
         )
     return ApiKey(name, found[1], **dict(_parse_limit(word, where) for word in words[2:]))
 
 
 def _parse_limit(word: str, where: str) -> tuple[str, int]:
     name, _, text = word.partition("=")
-    if name not in LIMITS or not (text.isdecimal() and 1 <= int(text[:9]) <= MAX_LIMIT):
+    if name not in LIMITS or not LIMIT.fullmatch(text):
         allowed = " or ".join(f"{limit}=N" for limit in LIMITS)
         raise SettingsError(f"{where}: a limit is {allowed} with N from 1 to {MAX_LIMIT}")
     return name, int(text)

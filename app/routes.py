@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any
 
@@ -10,7 +11,7 @@ from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 
-from app import answers, schemas
+from app import answers, idempotency, schemas
 from app.errors import (
     FieldError,
     InvalidRequest,
@@ -20,13 +21,16 @@ from app.errors import (
     UnknownJob,
     UnsupportedType,
 )
-from app.negotiation import JSON, PNG, choose_type, patience_ms, wants_async
-from app.service import Made, PictureRequest, Service
+from app.guard import caller_of
+from app.negotiation import JSON, PNG, choose_type, patience_ms, wait_s, wants_async
+from app.service import Accepted, Made, PictureRequest, Service
 from app.settings import MAX_BUDGET_MS
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 PROBLEM = schemas.openapi_problem()
-REFUSALS: dict[int | str, dict[str, Any]] = dict.fromkeys((406, 413, 415, 422, 503, 504), PROBLEM)
+REFUSALS: dict[int | str, dict[str, Any]] = dict.fromkeys(
+    (401, 406, 413, 415, 422, 429, 503, 504), PROBLEM
+)
 
 IMAGE_INDEX = re.compile(r"[0-9]{1,2}", re.ASCII)
 JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
@@ -51,10 +55,14 @@ def require_json(request: Request) -> None:
         )
 
 
-def known_job_id(job_id: str) -> str:
-    """Refuse what can be no job's id before anybody looks for it."""
+Serving = Annotated[Service, Depends(service_of)]
+
+
+async def known_job_id(job_id: str, request: Request, service: Serving) -> str:
+    """Refuse what can be no job's id before anybody looks for it, and the jobs of other keys."""
     if not JOB_ID.fullmatch(job_id):
         raise UnknownJob("That is not the id of a job.")
+    await service.check_owner(job_id, owner_of(request))
     return job_id
 
 
@@ -65,10 +73,10 @@ def known_index(index: str) -> int:
     return int(index)
 
 
-Serving = Annotated[Service, Depends(service_of)]
 JobId = Annotated[str, Depends(known_job_id)]
 ImageIndex = Annotated[int, Depends(known_index)]
 Accept = Annotated[str, Header()]
+IdempotencyKey = Annotated[str, Header()]
 ReadTimeout = Annotated[str, Header(alias="x-stainless-read-timeout")]
 Needs = [Depends(require_json)]
 
@@ -86,19 +94,24 @@ async def generate(
     accept: Accept = "*/*",
     prefer: Annotated[str, Header()] = "",
     read_timeout_s: ReadTimeout = "",
+    idempotency_key: IdempotencyKey = "",
 ) -> Response:
     """Make pictures within the latency budget and wait for them, or not with respond-async."""
     wanted = choose_type(accept, (JSON, PNG))
     if wanted is None:
         raise NotAcceptable("The answer can be application/json or image/png.")
-    asked = picture_request(wish, service, read_timeout_s)
-    if wants_async(prefer):
-        return await _accept(asked, service)
     if wanted == PNG and wish.num_images > 1:
         raise InvalidRequest([FieldError("num_images", "must be 1 when Accept is image/png")])
+    asked = signed(picture_request(wish, service, read_timeout_s), wish, request, idempotency_key)
     with_images = wanted == PNG or wish.response_format == "b64_json"
-    made = await service.generate(asked, partial(left, request), with_images=with_images)
-    return _picture(made) if wanted == PNG else _described(made)
+    if not wants_async(prefer):
+        made = await service.generate(asked, partial(left, request), with_images=with_images)
+        return _shown(made, wanted)
+    accepted = await service.accept(asked)
+    soon = await service.soon(accepted, wait_s(prefer), with_images=with_images)
+    return (
+        await to_follow(accepted, service, wait_s(prefer)) if soon is None else _shown(soon, wanted)
+    )
 
 
 @router.get("/jobs/{job_id}", response_model=schemas.JobBody, responses={404: PROBLEM})
@@ -182,6 +195,25 @@ def picture_request(
     return PictureRequest(budget_ms=budget_ms, **given)
 
 
+def owner_of(request: Request) -> str:
+    """Return whose key a request came with, an empty string where there are no keys."""
+    key = caller_of(request)
+    return "" if key is None else key.name
+
+
+def signed(
+    asked: PictureRequest, wish: BaseModel, request: Request, idempotency_key: str = ""
+) -> PictureRequest:
+    """Say who asks, how many jobs that may be, and which earlier request it may repeat."""
+    key, owner = caller_of(request), owner_of(request)
+    return replace(
+        asked,
+        owner=owner,
+        concurrent_jobs=0 if key is None else key.concurrent_jobs,
+        once=idempotency.once(idempotency_key, owner, wish),
+    )
+
+
 def body(message: BaseModel, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """Write a body as JSON, leaving out optional parts that do not apply to it."""
     return JSONResponse(message.model_dump(mode="json"), status, headers)
@@ -193,16 +225,20 @@ async def left(request: Request) -> None:
         pass
 
 
-async def _accept(asked: PictureRequest, service: Service) -> Response:
-    accepted = await service.submit(asked)
-    service.watch(accepted)
+async def to_follow(accepted: Accepted, service: Service, waited_s: float = 0.0) -> Response:
+    """Answer with the address of a job that was not waited for to its end."""
     headers = {
         "Location": f"/jobs/{accepted.job.id}",
-        "Preference-Applied": "respond-async",
+        "Preference-Applied": "respond-async" + (f", wait={waited_s:.0f}" if waited_s else ""),
         "X-Job-Id": accepted.job.id,
+        **_replayed(accepted),
     }
     status = await service.status(accepted.job.id)
     return body(answers.job(status), 202, headers)
+
+
+def _shown(made: Made, wanted: str) -> Response:
+    return _picture(made) if wanted == PNG else _described(made)
 
 
 def _described(made: Made) -> Response:
@@ -219,4 +255,9 @@ def _headers(made: Made) -> dict[str, str]:
         "X-Blockcache-Plan": made.result.plan.name,
         "X-Blockcache-Budget-Met": str(made.met).lower(),
         "X-Job-Id": made.result.job_id,
+        **_replayed(made.accepted),
     }
+
+
+def _replayed(accepted: Accepted) -> dict[str, str]:
+    return {} if accepted.first else {"Idempotent-Replayed": "true"}
