@@ -8,6 +8,7 @@ GatewayError
 └── Refused                a request that gets no picture
     ├── NoKey              no key was sent, or one that is not known
     ├── TooManyRequests    the key asked too often in the last minute
+    ├── TooManyStreams     as many follow jobs here as may
     ├── InvalidRequest     fields are wrong; carries one FieldError each
     ├── BudgetTooSmall     the budget is below the fastest plan on an idle fleet
     ├── QualityTooHigh     no plan is as good as the quality floor
@@ -81,6 +82,10 @@ class TooManyRequests(Refused):
     def __init__(self, most: int, wait_s: int, headers: Mapping[str, str]) -> None:
         super().__init__(f"This key may ask {most} times a minute; try again in {wait_s} s.")
         self.headers = {**headers, "Retry-After": str(wait_s)}
+
+
+class TooManyStreams(Refused):
+    """As many follow jobs at this gateway as may."""
 
 
 class InvalidRequest(Refused):

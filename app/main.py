@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from app import problems
+from app import job_routes, problems
+from app.feeds import Feeds
 from app.fleet import FleetReader
 from app.guard import METRICS, OPEN, Guard
 from app.middleware import BodyLimit, Envelope
@@ -43,7 +44,9 @@ def create_app(settings: Settings, queue: GatewayQueue) -> FastAPI:
     service = Service(queue, settings, telemetry, fleet)
     app = FastAPI(title="blockcache", lifespan=_lifespan, docs_url=None, redoc_url=None)
     app.state.service = service
+    app.state.feeds = Feeds(queue, settings.max_event_streams, settings.heartbeat_s)
     app.include_router(router)
+    app.include_router(job_routes.router)
     problems.install(app)
     # The last one added is the outermost.
     app.add_middleware(
@@ -74,4 +77,5 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     try:
         yield
     finally:
+        app.state.feeds.close()
         await app.state.service.close()

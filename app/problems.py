@@ -55,8 +55,9 @@ _NEVER = tuple(NO_RETRY.items())
 KINDS: dict[type[Exception], Kind] = {
     errors.NoKey: Kind(401, _own("key-needed"), "A key is needed"),
     errors.TooManyRequests: Kind(429, QUOTA_EXCEEDED, "The key has asked too often"),
+    errors.TooManyStreams: Kind(503, REDUCED_CAPACITY, "Too many streams are open", _LATER),
     TooManyJobs: Kind(429, QUOTA_EXCEEDED, "The key has too many jobs at once", _LATER),
-    KeyReused: Kind(422, _own("idempotency-key-reused"), "The idempotency key is taken", _NEVER),
+    KeyReused: Kind(422, _own("idempotency-key-reused"), "The idempotency key is taken"),
     errors.InvalidRequest: Kind(422, _own("invalid-request"), "The request has wrong fields"),
     errors.BudgetTooSmall: Kind(422, _own("budget-too-small"), "The latency budget is too small"),
     errors.QualityTooHigh: Kind(422, _own("quality-too-high"), "No plan is that good"),
