@@ -57,8 +57,12 @@ async def submit_job(
 
 @router.get(
     "/jobs/{job_id}/events",
-    response_class=EventStream,
-    responses={204: {"description": "The job is over and everything was told"}, 404: PROBLEM},
+    response_class=Response,
+    responses={
+        200: {"content": {EventStream.media_type: {}}},
+        204: {"description": "The job is over and all of it was told"},
+        404: PROBLEM,
+    },
 )
 async def job_events(
     job_id: JobId,

@@ -106,12 +106,12 @@ async def test_events_are_kept_as_long_as_the_result(
     settings: QueueSettings,
 ) -> None:
     job = await submitted(gateway)
-    assert 0 < int(store.ttl(keys.events(job.id))) <= 3600  # type: ignore[arg-type]
+    assert 0 < int(store.ttl(keys.events(job.id))) <= 3600
 
     claimed = claim_one(worker)
     worker.finish(claimed, a_result(claimed), some_images(job))
 
-    assert 0 < int(store.ttl(keys.events(job.id))) <= settings.result_ttl_s  # type: ignore[arg-type]
+    assert 0 < int(store.ttl(keys.events(job.id))) <= settings.result_ttl_s
 
 
 async def test_those_who_follow_a_job_are_woken_by_what_happens_to_it(

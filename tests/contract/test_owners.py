@@ -180,7 +180,7 @@ async def test_what_is_kept_of_requests_has_a_ttl(
 
     longest_s: Any = store.ttl(keys.once(ONCE.name))
     assert longest_s > settings.result_ttl_s
-    assert 0 < int(store.ttl(keys.rate("alice"))) <= 60  # type: ignore[arg-type]
+    assert 0 < int(store.ttl(keys.rate("alice"))) <= 60
 
 
 async def test_an_owner_may_ask_so_often_in_a_window(gateway: RedisGatewayQueue) -> None:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 WISH: dict[str, Any] = {"prompt": "a cat", "latency_budget_ms": 5000, "seed": 3}
 
+FOLLOWERS = 20
+
 
 def submit(gateway: httpx.Client) -> str:
     return str(gateway.post("/jobs", json=WISH).headers["location"])
@@ -151,18 +153,25 @@ def test_many_follow_a_job_by_one_reader(
 ) -> None:
     worker.gate.clear()
     location = submit(gateway)
-    with ThreadPoolExecutor(20) as pool, connect(store_url) as store:
-        followers = [pool.submit(all_events, gateway, location) for _ in range(20)]
-        assert worker.holding.wait(5)
+    begun = threading.Semaphore(0)
+
+    def follow() -> list[Any]:
+        with following(gateway, location) as events:
+            first = next(events)
+            begun.release()
+            return [first, *events]
+
+    with ThreadPoolExecutor(FOLLOWERS) as pool, connect(store_url) as store:
         before = _reads(store)
-        time.sleep(1.5)  # a reader looks again every second
-        read = _reads(store) - before
+        followers = [pool.submit(follow) for _ in range(FOLLOWERS)]
+        assert all(begun.acquire(timeout=10) for _ in followers)
         worker.gate.set()
         found = [follower.result(10) for follower in followers]
+        read = _reads(store) - before
 
     assert all(events == found[0] for events in found)
     assert names(found[0])[-1] == "finished"
-    assert read <= 3
+    assert read < FOLLOWERS
 
 
 def _reads(store: Any) -> int:
@@ -207,9 +216,10 @@ def test_a_gateway_that_stops_ends_its_streams_at_once(
     worker.gate.clear()
     patient = replace(settings, shutdown_grace_s=60)
     seen: list[str] = []
-    with running_gateway(patient, queue_settings) as url, httpx.Client(base_url=url) as client:
+    begun = threading.Event()
+    with httpx.Client() as client, running_gateway(patient, queue_settings) as url:
+        client.base_url = url
         location = submit(client)
-        begun = threading.Event()
 
         def follow() -> None:
             with following(client, location) as events:
