@@ -107,11 +107,12 @@ async def generate(
     if not wants_async(prefer):
         made = await service.generate(asked, partial(left, request), with_images=with_images)
         return _shown(made, wanted)
-    accepted = await service.accept(asked)
-    soon = await service.soon(accepted, wait_s(prefer), with_images=with_images)
-    return (
-        await to_follow(accepted, service, wait_s(prefer)) if soon is None else _shown(soon, wanted)
-    )
+    accepted, seconds = await service.accept(asked), wait_s(prefer)
+    soon = await service.soon(accepted, seconds, with_images=with_images)
+    if soon is not None:
+        return _shown(soon, wanted)
+    applied = f"respond-async, wait={seconds:.0f}" if seconds else "respond-async"
+    return await to_follow(accepted, service, {"Preference-Applied": applied})
 
 
 @router.get("/jobs/{job_id}", response_model=schemas.JobBody, responses={404: PROBLEM})
@@ -225,13 +226,15 @@ async def left(request: Request) -> None:
         pass
 
 
-async def to_follow(accepted: Accepted, service: Service, waited_s: float = 0.0) -> Response:
+async def to_follow(
+    accepted: Accepted, service: Service, further: dict[str, str] | None = None
+) -> Response:
     """Answer with the address of a job that was not waited for to its end."""
     headers = {
         "Location": f"/jobs/{accepted.job.id}",
-        "Preference-Applied": "respond-async" + (f", wait={waited_s:.0f}" if waited_s else ""),
         "X-Job-Id": accepted.job.id,
         **_replayed(accepted),
+        **(further or {}),
     }
     status = await service.status(accepted.job.id)
     return body(answers.job(status), 202, headers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import math
+import re
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 PREFIX = "BLOCKCACHE_"
 STORE_SCHEMES = frozenset({"redis", "rediss", "unix"})
 SECRETS = frozenset({"store_url", "keys"})
+ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?", re.ASCII)
 TRUTHS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 MAX_BUDGET_MS = 600_000.0
@@ -112,11 +114,7 @@ def _is_switch(value: Any) -> bool:
 
 
 def _is_origin(origin: str) -> bool:
-    parts = urlsplit(origin)
-    bare = f"{parts.scheme}://{parts.netloc}"
-    return origin == "*" or (
-        parts.scheme in {"http", "https"} and bare == origin and parts.netloc != ""
-    )
+    return origin == "*" or ORIGIN.fullmatch(origin) is not None
 
 
 def _is_store_url(url: str) -> bool:

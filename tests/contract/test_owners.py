@@ -206,6 +206,19 @@ async def test_there_is_room_again_when_the_window_has_moved_on(
     await eventually(is_let_in)
 
 
+async def test_only_the_latest_window_counts(
+    gateway: RedisGatewayQueue, store: redis.Redis, keys: Keys
+) -> None:
+    for _ in range(2):
+        await gateway.enter("alice", 2, 60_000)
+    first, _ = store.zrange(keys.rate("alice"), 0, -1)  # type: ignore[misc]
+    store.zadd(keys.rate("alice"), {first: 1})  # as if it had been long ago
+
+    quotas = [await gateway.enter("alice", 2, 60_000) for _ in range(2)]
+
+    assert [quota.allowed for quota in quotas] == [True, False]
+
+
 async def test_all_gateways_count_together(
     gateway: RedisGatewayQueue, store_url: str, settings: QueueSettings
 ) -> None:

@@ -108,7 +108,9 @@ def test_keys_and_no_keys_at_once_is_refused() -> None:
         Settings.read({**STORE, **keys}, {"allow_anonymous": True})
 
 
-@pytest.mark.parametrize("origins", ["example.org", "https://a.org/path", "https://", "a,,b"])
+@pytest.mark.parametrize(
+    "origins", ["example.org", "https://a.org/path", "https://", "http://[", "*.a.org", "a,,b"]
+)
 def test_an_origin_that_is_none_is_refused(origins: str) -> None:
     with pytest.raises(SettingsError, match="BLOCKCACHE_CORS_ORIGINS must be origins"):
         Settings.read({**STORE, "BLOCKCACHE_CORS_ORIGINS": origins}, {})
