@@ -23,8 +23,9 @@ from app.errors import (
 )
 from app.guard import caller_of
 from app.negotiation import JSON, PNG, choose_type, patience_ms, wait_s, wants_async
-from app.service import Accepted, Made, PictureRequest, Service
+from app.service import Service
 from app.settings import MAX_BUDGET_MS
+from app.stages import Accepted, Made, PictureRequest
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 PROBLEM = schemas.openapi_problem()

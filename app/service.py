@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from app import admission, errors
-from app.cases import Accepted, Decision, Made, PictureRequest, order
 from app.contract.errors import (
     AlreadyAccepted,
     QueueFull,
@@ -21,6 +20,7 @@ from app.contract.jobs import FINAL_STATES, JobState, Result
 from app.fleet import Fleet, FleetReader, Offer, choose
 from app.refusals import failed, refusal
 from app.settings import MAX_BUDGET_MS
+from app.stages import Accepted, Decision, Made, PictureRequest, order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from app.telemetry import Telemetry
 
     Gone = Callable[[], Coroutine[None, None, None]]
-
-__all__ = ["Accepted", "Decision", "Made", "PictureRequest", "Service"]
 
 RECONNECT_S = 0.2
 
@@ -205,7 +203,7 @@ class Service:
             await asyncio.wait({waiting, leaving}, return_when=asyncio.FIRST_COMPLETED)
             if waiting.done():
                 return waiting.result()
-            await self._left(accepted)
+            await self._let_go(accepted)
             raise errors.CallerGone("The caller disconnected.")
         finally:
             waiting.cancel()
@@ -229,7 +227,7 @@ class Service:
                     raise
                 await asyncio.sleep(RECONNECT_S)
 
-    async def _left(self, accepted: Accepted) -> None:
+    async def _let_go(self, accepted: Accepted) -> None:
         if accepted.kept:
             self.watch(accepted)
         else:

@@ -1,4 +1,4 @@
-"""What passes through the use cases: a wish, its admission, its job, its pictures."""
+"""One request at every stage of its life: wanted, decided, accepted, made."""
 
 from __future__ import annotations
 
