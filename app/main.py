@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
-from app import problems
+from app import openai_images, problems, sdapi
+from app.faces import Faces
 from app.fleet import FleetReader
 from app.middleware import BodyLimit, Envelope
 from app.routes import router
@@ -29,13 +30,15 @@ def create_app(settings: Settings, queue: GatewayQueue) -> FastAPI:
     service = Service(queue, settings, telemetry, fleet)
     app = FastAPI(title="blockcache", lifespan=_lifespan, docs_url=None, redoc_url=None)
     app.state.service = service
-    app.include_router(router)
+    for routes in (router, openai_images.router, sdapi.router):
+        app.include_router(routes)
     problems.install(app)
     # The last one added is the outermost.
     app.add_middleware(
         BodyLimit, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s
     )
     app.add_middleware(Envelope, telemetry=telemetry)
+    app.add_middleware(Faces, faces=(openai_images.FACE, sdapi.FACE))
     return app
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 JSON = "application/json"
-PNG = "image/png"
 
 
 def choose_type(accept: str, offers: tuple[str, ...]) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import partial
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import JSONResponse, Response
@@ -20,14 +20,24 @@ from app.errors import (
     UnknownJob,
     UnsupportedType,
 )
-from app.negotiation import JSON, PNG, choose_type, patience_ms, wants_async
-from app.service import Made, PictureRequest, Service
+from app.formats import LOSSLESS, MEDIA_TYPES, encoding, media_type
+from app.negotiation import JSON, choose_type, patience_ms, wants_async
+from app.service import Service
 from app.settings import MAX_BUDGET_MS
+from app.stages import PictureRequest
+
+if TYPE_CHECKING:
+    from app.contract.jobs import Encoding
+    from app.stages import Made
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 PROBLEM = schemas.openapi_problem()
 REFUSALS: dict[int | str, dict[str, Any]] = dict.fromkeys((406, 413, 415, 422, 503, 504), PROBLEM)
 
+HTTP_FIELDS = {
+    *("latency_budget_ms", "response_format"),
+    *("output_format", "output_quality", "embed_metadata"),
+}
 IMAGE_INDEX = re.compile(r"[0-9]{1,2}", re.ASCII)
 JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
@@ -88,17 +98,15 @@ async def generate(
     read_timeout_s: ReadTimeout = "",
 ) -> Response:
     """Make pictures within the latency budget and wait for them, or not with respond-async."""
-    wanted = choose_type(accept, (JSON, PNG))
-    if wanted is None:
-        raise NotAcceptable("The answer can be application/json or image/png.")
-    asked = picture_request(wish, service, read_timeout_s)
+    wanted = _answer_type(wish, accept)
+    asked = picture_request(wish, service, read_timeout_s, encoding=_encoding(wish, wanted))
     if wants_async(prefer):
         return await _accept(asked, service)
-    if wanted == PNG and wish.num_images > 1:
-        raise InvalidRequest([FieldError("num_images", "must be 1 when Accept is image/png")])
-    with_images = wanted == PNG or wish.response_format == "b64_json"
+    if wanted != JSON and wish.num_images > 1:
+        raise InvalidRequest([FieldError("num_images", f"must be 1 when Accept is {wanted}")])
+    with_images = wanted != JSON or wish.response_format == "b64_json"
     made = await service.generate(asked, partial(left, request), with_images=with_images)
-    return _picture(made) if wanted == PNG else _described(made)
+    return _described(made) if wanted == JSON else _picture(made)
 
 
 @router.get("/jobs/{job_id}", response_model=schemas.JobBody, responses={404: PROBLEM})
@@ -110,12 +118,13 @@ async def job_status(job_id: JobId, service: Serving) -> Response:
 @router.get(
     "/jobs/{job_id}/images/{index}",
     response_class=Response,
-    responses={200: {"content": {PNG: {}}}, 404: PROBLEM},
+    responses={200: {"content": {kind: {} for kind in MEDIA_TYPES.values()}}, 404: PROBLEM},
 )
 async def job_image(job_id: JobId, index: ImageIndex, service: Serving) -> Response:
     """Return one picture of a finished job."""
     image = await service.image(job_id, index)
-    return Response(image, headers={"Cache-Control": "private, max-age=300"}, media_type=PNG)
+    kept = {"Cache-Control": "private, max-age=300"}
+    return Response(image, headers=kept, media_type=media_type(image))
 
 
 @router.delete(
@@ -172,14 +181,19 @@ async def metrics(service: Serving) -> Response:
 
 
 def picture_request(
-    wish: schemas.PlanRequest, service: Service, read_timeout_s: str
+    wish: schemas.PlanRequest, service: Service, read_timeout_s: str, **more: Any
 ) -> PictureRequest:
     """Say what is wanted in the service's words; the budget may be the client's patience."""
-    given = wish.model_dump(exclude={"latency_budget_ms", "response_format"})
+    given = wish.model_dump(exclude=HTTP_FIELDS)
+    budget_ms = wish.latency_budget_ms or usual_budget_ms(service, read_timeout_s)
+    return PictureRequest(budget_ms=budget_ms, **given, **more)
+
+
+def usual_budget_ms(service: Service, read_timeout_s: str) -> float:
+    """Return the budget of a request that names none: the client's patience if it tells that."""
     hint_ms = patience_ms(read_timeout_s)
     fallback_ms = service.settings.default_budget_ms if hint_ms is None else hint_ms
-    budget_ms = wish.latency_budget_ms or min(fallback_ms, MAX_BUDGET_MS)
-    return PictureRequest(budget_ms=budget_ms, **given)
+    return min(fallback_ms, MAX_BUDGET_MS)
 
 
 def body(message: BaseModel, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -210,7 +224,23 @@ def _described(made: Made) -> Response:
 
 
 def _picture(made: Made) -> Response:
-    return Response(made.images[0], headers=_headers(made), media_type=PNG)
+    picture = made.images[0]
+    return Response(picture, headers=_headers(made), media_type=media_type(picture))
+
+
+def _answer_type(wish: schemas.GenerateRequest, accept: str) -> str:
+    formats = (wish.output_format,) if wish.output_format else tuple(MEDIA_TYPES)
+    offers = (JSON, *(MEDIA_TYPES[name] for name in formats))
+    wanted = choose_type(accept, offers)
+    if wanted is None:
+        raise NotAcceptable(f"The answer can be {' or '.join(offers)}.")
+    return wanted
+
+
+def _encoding(wish: schemas.GenerateRequest, wanted: str) -> Encoding:
+    accepted = {kind: name for name, kind in MEDIA_TYPES.items()}.get(wanted, LOSSLESS)
+    name, described = wish.output_format or accepted, wish.embed_metadata
+    return encoding(name, wish.output_quality, "output_quality", described=described)
 
 
 def _headers(made: Made) -> dict[str, str]:

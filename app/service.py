@@ -6,77 +6,33 @@ import asyncio
 import random
 import time
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from app import admission, errors
 from app.contract.errors import QueueFull, StoreUnavailable, WaitTimeout
 from app.contract.jobs import FINAL_STATES, Job, JobState, PlanOrder, Result
-from app.fleet import Fleet, FleetReader, Offer, choose
+from app.fleet import Fleet, FleetReader, choose, narrow
 from app.refusals import failed, refusal
 from app.settings import MAX_BUDGET_MS
+from app.stages import Accepted, Decision, Made
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from app.contract.jobs import Outcome
     from app.contract.ports import GatewayQueue, JobStatus
+    from app.fleet import Offer
     from app.settings import Settings
+    from app.stages import PictureRequest
     from app.telemetry import Telemetry
 
     Gone = Callable[[], Coroutine[None, None, None]]
 
 RECONNECT_S = 0.2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PictureRequest:
-    """What a caller wants. None leaves the choice to the service."""
-
-    budget_ms: float
-    prompt: str = ""
-    negative_prompt: str = ""
-    model: str | None = None
-    width: int | None = None
-    height: int | None = None
-    guidance_scale: float | None = None
-    seed: int | None = None
-    num_images: int = 1
-    min_quality: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """An admitted request: by which offer, under which promise."""
-
-    offer: Offer
-    admit: admission.Admit
-    overhead_ms: float
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """A job in the queue and the moment (of the gateway's clock) its request came in."""
-
-    job: Job
-    budget_ms: float
-    created_unix_ms: float
-    started_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """A finished job: what happened, its pictures if they were asked for, and by when."""
-
-    accepted: Accepted
-    result: Result
-    images: tuple[bytes, ...]
-    elapsed_ms: float
-
-    @property
-    def met(self) -> bool:
-        """Whether the budget was kept."""
-        return self.elapsed_ms <= self.accepted.budget_ms
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -100,7 +56,18 @@ class Service:
         Raises one of Refused, or a ContractError.
         """
         accepted = await self.submit(request, reserve=True)
-        result = self._result(accepted, await self._outcome(accepted, gone))
+        return await self.complete(accepted, gone, with_images=with_images)
+
+    async def complete(self, accepted: Accepted, gone: Gone, *, with_images: bool = True) -> Made:
+        """Wait for an accepted job as `generate` does."""
+        outcome = await self._outcome(accepted, gone)
+        return await self.conclude(accepted, outcome, with_images=with_images)
+
+    async def conclude(
+        self, accepted: Accepted, outcome: Outcome, *, with_images: bool = True
+    ) -> Made:
+        """Count an outcome somebody waited for and fetch its pictures; raises one of Refused."""
+        result = self._result(accepted, outcome)
         images = await self._images(result) if with_images else ()
         elapsed_ms = (self.clock() - accepted.started_s) * 1000
         timing = result.timing
@@ -128,7 +95,14 @@ class Service:
 
     def watch(self, accepted: Accepted) -> None:
         """Count how a job that nobody waits for ends."""
-        task = asyncio.create_task(self._watch(accepted))
+        self._aside(self._watch(accepted))
+
+    def leave(self, accepted: Accepted) -> None:
+        """Cancel a job whose only waiter left; returns at once."""
+        self._aside(self._left(accepted))
+
+    def _aside(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
         self.watchers.add(task)
         task.add_done_callback(self.watchers.discard)
 
@@ -141,6 +115,7 @@ class Service:
     async def decide(self, request: PictureRequest) -> Decision:
         """Say how a request would be served now; raises one of Refused."""
         offer = choose(await self.fleet.read(), request.model, request.width, request.height)
+        offer = narrow(offer, request.solvers, request.max_steps)
         overhead_ms = self.overhead.p95_ms
         verdict = await self._admit(request, offer, overhead_ms, request.budget_ms)
         if isinstance(verdict, admission.Queued):
@@ -207,7 +182,8 @@ class Service:
     ) -> admission.Verdict:
         backlog = await self.queue.backlog(offer.model, horizon_ms)
         now_unix_ms = (await self.fleet.read()).now_unix_ms
-        load = admission.Load(offer.cards, backlog, now_unix_ms, overhead_ms)
+        previews_ms = request.previews * max(card.costs.preview_ms for card in offer.cards)
+        load = admission.Load(offer.cards, backlog, now_unix_ms, overhead_ms + previews_ms)
         ask = admission.Ask(request.budget_ms, request.num_images, request.min_quality)
         return admission.admit(ask, offer.book, load)
 
@@ -228,6 +204,8 @@ class Service:
             guidance_scale=float(usual if guidance is None else guidance),
             plan=PlanOrder.of(decision.admit.choice.picked),
             min_quality=request.min_quality,
+            encoding=request.encoding,
+            previews=request.previews,
         )
 
     async def _outcome(self, accepted: Accepted, gone: Gone) -> Outcome:
@@ -245,11 +223,18 @@ class Service:
             await asyncio.gather(waiting, leaving, return_exceptions=True)
 
     async def _wait(self, accepted: Accepted) -> Outcome:
+        return await self.patiently(accepted, partial(self.queue.wait, accepted.job.id))
+
+    async def patiently(self, accepted: Accepted, look: Callable[[float], Awaitable[T]]) -> T:
+        """Return what `look(timeout_s)` finds before budget and grace are over.
+
+        Raises DeadlineMissed when it finds nothing, after the job was cancelled.
+        """
         patience_ms = accepted.budget_ms + self.settings.grace_for(accepted.budget_ms)
         until_s = accepted.started_s + patience_ms / 1000
         while True:
             try:
-                return await self.queue.wait(accepted.job.id, max(0.0, until_s - self.clock()))
+                return await look(max(0.0, until_s - self.clock()))
             except WaitTimeout:
                 await self._abandon(accepted, "missed")
                 raise errors.DeadlineMissed(
@@ -264,6 +249,10 @@ class Service:
     async def _abandon(self, accepted: Accepted, outcome: str) -> None:
         self.telemetry.ended(outcome, accepted.job.model if outcome == "missed" else None)
         await self.queue.cancel(accepted.job.id)
+
+    async def _left(self, accepted: Accepted) -> None:
+        with suppress(StoreUnavailable):
+            await self._abandon(accepted, "cancelled")
 
     def _result(self, accepted: Accepted, outcome: Outcome) -> Result:
         if isinstance(outcome, Result):

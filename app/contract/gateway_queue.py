@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import logging
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Self
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from app.contract.announcements import Announcements
 from app.contract.cards import WorkerCard
@@ -19,6 +21,8 @@ from schedules.book import PlanBook
 from schedules.errors import InvalidBook
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
     import redis.asyncio
 
     from app.contract.jobs import Job, Outcome
@@ -28,8 +32,10 @@ SCRIPTS = ("submit", "cancel", "status", "backlog", "depths", "dead", "requeue",
 FULL = -1
 # Announcements wake a waiter at once; this only bounds what a silent network can hide.
 LOOK_AGAIN_S = 5.0
+TAGGED_JOBS = 16
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class RedisGatewayQueue:
@@ -73,15 +79,11 @@ class RedisGatewayQueue:
 
     async def wait(self, job_id: str, timeout_s: float) -> Outcome:
         """Return the outcome once there is one; raises WaitTimeout."""
-        clock = asyncio.get_running_loop()
-        until = clock.time() + timeout_s
-        with self._announcements.of(job_id) as announced:
-            while (outcome := await self._outcome(job_id)) is None:
-                left_s = until - clock.time()
-                if left_s <= 0:
-                    raise WaitTimeout(f"job {job_id} had no outcome within {timeout_s:g} s")
-                await _pause(announced, min(left_s, LOOK_AGAIN_S))
-        return outcome
+        return await self._look(job_id, partial(self._outcome, job_id), timeout_s)
+
+    async def follow(self, job_id: str, seen: int, timeout_s: float) -> Sequence[bytes] | Outcome:
+        """Return the previews beyond the first `seen` once there are any, else the outcome."""
+        return await self._look(job_id, partial(self._news, job_id, seen), timeout_s)
 
     async def status(self, job_id: str) -> JobStatus | None:
         """Return what is known of a job, None when it is unknown or long over."""
@@ -89,7 +91,7 @@ class RedisGatewayQueue:
         return _status(job_id, found) if found else None
 
     async def image(self, job_id: str, index: int) -> bytes | None:
-        """Return one finished picture (PNG)."""
+        """Return one finished picture, encoded as its job asked."""
         if index < 0:
             return None
         with store_errors():
@@ -100,6 +102,23 @@ class RedisGatewayQueue:
         """Cancel a queued job now or a running one at its next step; return the state after."""
         state = await self._run("cancel", job_id, self._settings.result_ttl_s * 1000)
         return JobState(state.decode()) if state else None
+
+    async def tag(self, job_id: str, tag: str) -> None:
+        """Remember a job under a tag, beside the latest few of the same tag."""
+        key = self._tag(tag)
+        now_ms = await self.now_unix_ms()
+        with store_errors():
+            async with self._client.pipeline() as pipeline:
+                pipeline.zadd(key, {job_id: now_ms})
+                pipeline.zremrangebyrank(key, 0, -TAGGED_JOBS - 1)
+                pipeline.pexpire(key, self._settings.result_ttl_s * 1000)
+                await pipeline.execute()
+
+    async def tagged(self, tag: str) -> list[str]:
+        """Return the ids of the latest few jobs under a tag, the newest first."""
+        with store_errors():
+            found: Any = await self._client.zrevrange(self._tag(tag), 0, -1)
+        return [job_id.decode() for job_id in found]
 
     async def backlog(self, model: str, budget_ms: float) -> Backlog:
         """Return the queued work of `model` whose deadline is earlier than `budget_ms` from now."""
@@ -146,6 +165,29 @@ class RedisGatewayQueue:
         with store_errors():
             moment: Any = await self._client.time()
         return unix_ms(moment)
+
+    async def _look(
+        self, job_id: str, look: Callable[[], Awaitable[T | None]], timeout_s: float
+    ) -> T:
+        """Return what `look` finds; it looks again whenever the job was announced."""
+        clock = asyncio.get_running_loop()
+        until = clock.time() + timeout_s
+        with self._announcements.of(job_id) as announced:
+            while (found := await look()) is None:
+                left_s = until - clock.time()
+                if left_s <= 0:
+                    raise WaitTimeout(f"job {job_id} had no outcome within {timeout_s:g} s")
+                await _pause(announced, min(left_s, LOOK_AGAIN_S))
+        return found
+
+    async def _news(self, job_id: str, seen: int) -> Sequence[bytes] | Outcome | None:
+        with store_errors():
+            previews: Any = await self._client.lrange(self._keys.previews(job_id), seen, -1)
+        return previews or await self._outcome(job_id)
+
+    def _tag(self, tag: str) -> str:
+        # What callers say, or who they are, becomes no part of a key.
+        return self._keys.tag(hashlib.sha256(tag.encode()).hexdigest())
 
     async def _outcome(self, job_id: str) -> Outcome | None:
         with store_errors():

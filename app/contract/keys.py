@@ -6,7 +6,8 @@ one cluster shard holds them all. `…` stands for that tag.
 | key             | type    | holds                                      | owner  | TTL       |
 |-----------------|---------|--------------------------------------------|--------|-----------|
 | …:job:<id>      | hash    | one job, its state and outcome (see below) | queue  | when over |
-| …:images:<id>   | list    | the PNGs of a finished job, in seed order  | queue  | result    |
+| …:images:<id>   | list    | a finished job's pictures, in seed order   | queue  | result    |
+| …:previews:<id> | list    | a job's first picture at stages on its way | queue  | result    |
 | …:ready:<model> | zset    | queued job ids by deadline (unix ms)       | queue  | -         |
 | …:class:<class> | zset    | the same jobs, split by batch class        | queue  | -         |
 | …:work:<model>  | hash    | queued job id -> predicted ms              | queue  | -         |
@@ -17,7 +18,8 @@ one cluster shard holds them all. `…` stands for that tag.
 | …:card:<worker> | string  | a worker's card as JSON                    | worker | card      |
 | …:workers       | zset    | workers by end of their card (unix ms)     | worker | 10 × card |
 | …:book:<digest> | string  | a plan book as JSON                        | worker | book      |
-| …:over          | channel | ids of jobs as they come to an outcome     | -      | -         |
+| …:tag:<digest>  | zset    | latest ids of jobs of one caller by time   | queue  | result    |
+| …:over          | channel | ids of jobs with an outcome or a preview   | -      | -         |
 
 Owner "queue": the scripts that move a job keep the key in step with its state and empty keys vanish
 by themselves. A job hash has no TTL while the job is queued or running; it gets the result TTL with
@@ -49,6 +51,14 @@ class Keys:
     def images(self, job_id: str) -> str:
         """Name the list of a finished job's pictures."""
         return self._key("images", job_id)
+
+    def previews(self, job_id: str) -> str:
+        """Name the list of previews of a job's first picture."""
+        return self._key("previews", job_id)
+
+    def tag(self, digest: str) -> str:
+        """Name the sorted set of the jobs that were given one tag."""
+        return self._key("tag", digest)
 
     def ready(self, model: str) -> str:
         """Name the sorted set of a model's queued jobs by deadline."""
@@ -96,7 +106,7 @@ class Keys:
 
     @property
     def over(self) -> str:
-        """The channel that carries the ids of jobs that came to an outcome."""
+        """The channel that carries the ids of jobs that came to an outcome or have a preview."""
         return self._key("over")
 
     def for_scripts(self) -> list[str]:
@@ -104,7 +114,7 @@ class Keys:
         return [
             self.job(""), self.images(""), self.ready(""), self.batch_class(""), self.work(""),
             self.models, self.leases, self.dead, self.bell(""), self.card(""), self.workers,
-            self.book(""), self.over,
+            self.book(""), self.over, self.previews(""),
         ]  # fmt: skip
 
     def _key(self, *parts: str) -> str:

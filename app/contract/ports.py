@@ -55,12 +55,19 @@ class GatewayQueue(Protocol):
         """Return the outcome once there is one; raises WaitTimeout."""
         ...
 
+    async def follow(self, job_id: str, seen: int, timeout_s: float) -> Sequence[bytes] | Outcome:
+        """Return the previews beyond the first `seen` once there are any, else the outcome.
+
+        Raises WaitTimeout.
+        """
+        ...
+
     async def status(self, job_id: str) -> JobStatus | None:
         """Return what is known of a job, None when it is unknown or long over."""
         ...
 
     async def image(self, job_id: str, index: int) -> bytes | None:
-        """Return one finished picture (PNG)."""
+        """Return one finished picture, encoded as its job asked."""
         ...
 
     async def cancel(self, job_id: str) -> JobState | None:
@@ -68,6 +75,14 @@ class GatewayQueue(Protocol):
 
         A running job stays RUNNING until its worker has stopped. None when unknown.
         """
+        ...
+
+    async def tag(self, job_id: str, tag: str) -> None:
+        """Remember a job under a tag, beside the latest few of the same tag."""
+        ...
+
+    async def tagged(self, tag: str) -> list[str]:
+        """Return the ids of the latest few jobs under a tag, the newest first."""
         ...
 
     async def backlog(self, model: str, budget_ms: float) -> Backlog:
@@ -135,6 +150,10 @@ class WorkerQueue(Protocol):
 
     def finish(self, claim: Claimed, result: Result, images: Sequence[bytes]) -> bool:
         """Store the result and pictures; False when the lease was lost and nothing was stored."""
+        ...
+
+    def preview(self, claim: Claimed, number: int, picture: bytes) -> bool:
+        """Show preview `number` (from 0) of the first picture; False when the lease was lost."""
         ...
 
     def fail(self, claim: Claimed, failure: Failure, *, retry: bool) -> bool:

@@ -7,8 +7,8 @@
 -- 2. A job is in READY_, CLASS_ and WORK_ exactly while queued, in LEASES exactly while running.
 -- 3. A write for a claim happens only while the job is running under the claim's token.
 -- 4. An outcome is written once and announced in the same script.
-local JOB_, IMAGES_, READY_, CLASS_, WORK_, MODELS, LEASES, DEAD, BELL_, CARD_, WORKERS, BOOK_, OVER
-  = unpack(KEYS)
+local JOB_, IMAGES_, READY_, CLASS_, WORK_, MODELS, LEASES, DEAD, BELL_, CARD_, WORKERS, BOOK_, OVER,
+  PREVIEWS_ = unpack(KEYS)
 
 local MESSAGE_VERSION = 1
 local BELL_LENGTH = 16

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from app.negotiation import JSON, PNG, choose_type, patience_ms, wants_async
+from app.negotiation import JSON, choose_type, patience_ms, wants_async
+
+PNG = "image/png"
 
 
 @pytest.mark.parametrize(
