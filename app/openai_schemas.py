@@ -13,6 +13,8 @@ from app.settings import MAX_IMAGES
 SIZE = re.compile(r"[1-9][0-9]{0,3}x[1-9][0-9]{0,3}", re.ASCII)
 AUTO = "auto"
 MAX_STEPS = 1000
+Identifier = Annotated[str, Field(max_length=512)]
+Quality = Literal["auto", "low", "medium", "high", "xhigh", "max", "standard", "hd"]
 
 
 def _is_size(text: str) -> str:
@@ -24,7 +26,7 @@ def _is_size(text: str) -> str:
 class ImageRequest(Message):
     """What `images.generate` sends; the last block are fields of this service's own.
 
-    `quality`, `moderation` and `user` change nothing: the latency budget decides the quality.
+    `quality`, `moderation` and who asks change nothing: the latency budget decides the quality.
     """
 
     prompt: Prompt
@@ -37,9 +39,10 @@ class ImageRequest(Message):
     stream: bool | None = False
     partial_images: int | None = Field(default=0, ge=0, le=3)
     background: Literal["auto", "opaque"] | None = "auto"
-    quality: Literal["auto", "low", "medium", "high", "standard", "hd"] | None = "auto"
+    quality: Quality | None = "auto"
     moderation: Literal["auto", "low"] | None = "auto"
-    user: Annotated[str, Field(max_length=512)] | None = None
+    user: Identifier | None = None
+    safety_identifier: Identifier | None = None
 
     latency_budget_ms: BudgetMs | None = None
     negative_prompt: Text = ""

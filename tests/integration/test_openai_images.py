@@ -81,7 +81,7 @@ def test_a_stream_shows_two_pictures_on_the_way_and_then_the_last(
     client: openai.OpenAI, worker: FakeWorker
 ) -> None:
     worker.gate.clear()
-    wish = {"stream": True, "partial_images": 2, "extra_body": FAST}
+    wish: dict[str, Any] = {"stream": True, "partial_images": 2, "extra_body": FAST}
     events: Any = client.images.generate(prompt=PROMPT, **wish)
     seen = [next(events), next(events)]  # before the job is finished
     worker.gate.set()
@@ -110,7 +110,7 @@ def test_a_stream_that_fails_ends_with_an_error(
 
 def test_leaving_a_stream_cancels_its_job(client: openai.OpenAI, worker: FakeWorker) -> None:
     worker.gate.clear()
-    wish = {"stream": True, "partial_images": 1, "extra_body": FAST}
+    wish: dict[str, Any] = {"stream": True, "partial_images": 1, "extra_body": FAST}
     events: Any = client.images.generate(prompt=PROMPT, **wish)
     next(events)
     events.close()
@@ -122,7 +122,7 @@ def test_an_impossible_budget_is_told_the_smallest_that_would_do(
     client: openai.OpenAI, worker: FakeWorker
 ) -> None:
     for stream in (False, True):
-        wish = {"stream": stream, "extra_body": {"latency_budget_ms": 1}}
+        wish: dict[str, Any] = {"stream": stream, "extra_body": {"latency_budget_ms": 1}}
         error = refused(client, openai.BadRequestError, **wish)
 
         assert (error.param, error.code) == ("latency_budget_ms", "budget_too_small")
@@ -162,6 +162,19 @@ def test_fewer_steps_than_the_best_plan_takes_are_kept_to(
     made: Any = client.images.generate(prompt=PROMPT, extra_body=wish)
 
     assert made.blockcache["plan"]["steps"] == 4
+
+
+def test_pictures_on_the_way_take_a_part_of_the_budget(
+    client: openai.OpenAI, worker: FakeWorker
+) -> None:
+    body = {"latency_budget_ms": 1}
+    least = [
+        refused(client, openai.BadRequestError, stream=True, partial_images=n, extra_body=body)
+        for n in (0, 3)
+    ]
+
+    without, with_three = (error.body["minimum_latency_ms"] for error in least)
+    assert with_three - without == pytest.approx(3 * worker.card.costs.preview_ms, abs=1)
 
 
 def test_an_unknown_model_is_not_found(client: openai.OpenAI, worker: FakeWorker) -> None:
