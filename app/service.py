@@ -117,7 +117,7 @@ class Service:
         offer = choose(await self.fleet.read(), request.model, request.width, request.height)
         offer = narrow(offer, request.solvers, request.max_steps)
         overhead_ms = self.overhead.p95_ms
-        verdict = await self._admit(request, offer, overhead_ms, request.budget_ms)
+        verdict, previews = await self._with_previews(request, offer, overhead_ms)
         if isinstance(verdict, admission.Queued):
             # A longer budget lets more of the queue go first: all of it is the safe answer.
             whole = await self._admit(request, offer, overhead_ms, MAX_BUDGET_MS)
@@ -125,7 +125,7 @@ class Service:
         if not isinstance(verdict, admission.Admit):
             self.overhead.relax()
             raise refusal(verdict)
-        return Decision(offer, verdict, overhead_ms)
+        return Decision(offer, verdict, overhead_ms, previews)
 
     async def status(self, job_id: str) -> JobStatus:
         """Return what is known of a job; raises UnknownJob."""
@@ -177,13 +177,24 @@ class Service:
         if wrong:
             raise errors.InvalidRequest(wrong)
 
+    async def _with_previews(
+        self, request: PictureRequest, offer: Offer, overhead_ms: float
+    ) -> tuple[admission.Verdict, int]:
+        """Decide with as many previews as a promise has time for: rather fewer than a refusal."""
+        preview_ms = max(card.costs.preview_ms for card in offer.cards)
+        for previews in range(request.previews, 0, -1):
+            taken_ms = overhead_ms + previews * preview_ms
+            verdict = await self._admit(request, offer, taken_ms, request.budget_ms)
+            if isinstance(verdict, admission.Admit) and verdict.minimum_ms <= request.budget_ms:
+                return verdict, previews
+        return await self._admit(request, offer, overhead_ms, request.budget_ms), 0
+
     async def _admit(
         self, request: PictureRequest, offer: Offer, overhead_ms: float, horizon_ms: float
     ) -> admission.Verdict:
         backlog = await self.queue.backlog(offer.model, horizon_ms)
         now_unix_ms = (await self.fleet.read()).now_unix_ms
-        previews_ms = request.previews * max(card.costs.preview_ms for card in offer.cards)
-        load = admission.Load(offer.cards, backlog, now_unix_ms, overhead_ms + previews_ms)
+        load = admission.Load(offer.cards, backlog, now_unix_ms, overhead_ms)
         ask = admission.Ask(request.budget_ms, request.num_images, request.min_quality)
         return admission.admit(ask, offer.book, load)
 
@@ -205,7 +216,7 @@ class Service:
             plan=PlanOrder.of(decision.admit.choice.picked),
             min_quality=request.min_quality,
             encoding=request.encoding,
-            previews=request.previews,
+            previews=decision.previews,
         )
 
     async def _outcome(self, accepted: Accepted, gone: Gone) -> Outcome:

@@ -35,11 +35,12 @@ class PictureRequest:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """An admitted request: by which offer, under which promise."""
+    """An admitted request: by which offer, under which promise, with how many previews."""
 
     offer: Offer
     admit: Admit
     overhead_ms: float
+    previews: int = 0
 
 
 @dataclass(frozen=True, slots=True)

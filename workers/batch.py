@@ -88,7 +88,7 @@ def run_batch(
     must_stop: Callable[[], bool],
     show: Show = nobody,
 ) -> Ran:
-    """Make all pictures of a batch of one class; previews go to `show`.
+    """Make all pictures of a batch of one class; previews go to `show` if there is time for them.
 
     `claimed_s` is when the leases were granted, on the monotonic clock. Raises Stopped when nobody
     waits any more or the worker must stop, InvalidSchedule when the plan was made for another UNet.
@@ -98,10 +98,11 @@ def run_batch(
     prompts = [prompt for claim in claims for prompt in prompts_of(claim.job)]
     deadline_s = claimed_s + min(claim.left_ms for claim in claims) / 1e3
     ordered = ordered_plan(job.plan, desk.book)
-    previews_ms = desk.costs.preview_ms * sum(claim.job.previews for claim in claims)
-    left_ms = (deadline_s - time.monotonic()) * 1e3 - previews_ms
+    left_ms = (deadline_s - time.monotonic()) * 1e3
     priced = _refitted(desk, ordered, left_ms, len(prompts), job.min_quality)
-    previews = Previews(desk.model, claims, priced.plan.steps, show)
+    previews_ms = desk.costs.preview_ms * sum(claim.job.previews for claim in claims)
+    seen = claims if priced.predicted_ms + previews_ms <= left_ms else ()
+    previews = Previews(desk.model, seen, priced.plan.steps, show)
     shown_ms, *shown_after_ms = previews.remaining_ms(desk.costs.preview_ms)
     made_after_ms = remaining_ms(priced.plan, desk.book, desk.costs, batch=len(prompts))
     after_ms = [sum(parts) for parts in zip(made_after_ms, shown_after_ms, strict=True)]
@@ -109,8 +110,8 @@ def run_batch(
     # Hurried steps have no measured quality, so a request with a quality floor gets none.
     hurry_by_s = float("inf") if job.min_quality else deadline_s
     pace = Pace(lease, predicted_ms, after_ms, hurry_by_s, must_stop, _reserve(desk.costs))
-    plan, seen = priced.plan, (job.width, job.height, job.guidance_scale)
-    frame = Frame(*seen, plan.solver, plan.schedule, desk.correction_of(plan))
+    plan, shape = priced.plan, (job.width, job.height, job.guidance_scale)
+    frame = Frame(*shape, plan.solver, plan.schedule, desk.correction_of(plan))
     rendered = render(desk.model, prompts, frame, pace, previews, _writer(claims, plan))
     replanned = _work(priced.plan) != _work(ordered)
     ran = ran_plan(priced, desk.costs, len(prompts), replanned, pace.hurried_steps)

@@ -138,6 +138,15 @@ def test_previews_are_shown_and_their_time_is_predicted(desk: Desk, tiny: Model)
     assert made.predicted_ms - made.plan.predicted_ms == pytest.approx(10.0, abs=0.01)
 
 
+def test_without_time_for_previews_none_are_shown(desk: Desk, tiny: Model) -> None:
+    slow = replace(desk, costs=CostModel(((1, StageCosts(0, 0, 0, (0.01,) * 21, 9e9, 0)),)))
+    job = job_for(tiny, desk.book.plans[0], previews=2)
+    shown: list[int] = []
+    ran(slow, claimed(job), show=lambda _claim, number, _picture: shown.append(number))
+
+    assert shown == []
+
+
 def test_where_a_correction_is_unknown_the_best_known_plan_runs_and_says_so(desk: Desk) -> None:
     _, plan = corrected(desk)
     made = ran(desk, claimed(job_for(desk.model, plan)))
