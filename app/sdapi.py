@@ -200,9 +200,10 @@ def _model_name(title: str) -> str:
 
 
 def _tags(request: Request, task: str | None) -> list[str]:
-    """Name the jobs of one caller, and its one task: whoever has the same key or address."""
+    """Name the jobs of one caller, by key or else by address, and of its one task."""
     address = request.client.host if request.client else ""
-    caller = json.dumps(request.headers.get("authorization") or address)
+    keys = (request.headers.get(name) for name in ("authorization", "x-api-key"))
+    caller = json.dumps(next(filter(None, keys), address))
     return [f"caller {caller}", *([f"task {caller} {task}"] if task else [])]
 
 

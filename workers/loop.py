@@ -184,10 +184,10 @@ class WorkerLoop:
     def _heartbeat(self) -> None:
         """Publish the card every heartbeat and whenever there is news; withdraw it at the end."""
         while not self._stopping.is_set():
-            self._attempt(self._publish, "publish the worker card")
+            self._attempt(self._publish)
             self._news.wait(self._settings.heartbeat_s)
             self._news.clear()
-        self._attempt(lambda: self._queue.retire(self._card.worker), "withdraw the worker card")
+        self._attempt(lambda: self._queue.retire(self._card.worker))
 
     def _publish(self) -> None:
         left_s = max(self._busy_until_s - time.monotonic(), 0.0)
@@ -195,7 +195,7 @@ class WorkerLoop:
         card = self._card.copy(costs=self._desk.costs, busy_until_unix_ms=busy_until, ready=True)
         self._queue.publish(card, self._desk.book)
 
-    def _attempt(self, action: Callable[[], object], what: str) -> None:
+    def _attempt(self, action: Callable[[], object], what: str = "publish the worker card") -> None:
         try:
             action()
         except StoreUnavailable as error:

@@ -135,9 +135,9 @@ def test_progress_is_that_of_the_callers_own_job(gateway: httpx.Client, worker: 
     worker.gate.clear()
     mine = InBackground(gateway, {"Authorization": "mine"}, force_task_id="task-1")
     assert worker.holding.wait(5)
-    wait_until(lambda: progress(gateway, "mine")["progress"] > 0)
+    wait_until(lambda: progress(gateway, "mine", "task-1")["progress"] > 0)
 
-    state = progress(gateway, "mine", "task-1")["state"]
+    state = progress(gateway, "mine")["state"]
     assert (state["sampling_step"], state["sampling_steps"], state["job_count"]) == (1, 8, 1)
     assert progress(gateway, "other")["state"]["job_count"] == 0
     assert progress(gateway, "other", "task-1")["state"]["job_count"] == 0
