@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 def create_app(settings: Settings, queue: GatewayQueue) -> FastAPI:
     """Build the gateway around a queue that somebody else opens and closes."""
     telemetry = Telemetry()
+    telemetry.serves(settings.models)
     fleet = FleetReader(queue, settings.fleet_ttl_ms / 1000, time.perf_counter)
     service = Service(queue, settings, telemetry, fleet)
     app = FastAPI(title="blockcache", lifespan=_lifespan, docs_url=None, redoc_url=None)

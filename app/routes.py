@@ -20,6 +20,7 @@ from app.errors import (
     UnknownJob,
     UnsupportedType,
 )
+from app.gauges import measure
 from app.negotiation import JSON, PNG, choose_type, patience_ms, wants_async
 from app.service import Made, PictureRequest, Service
 from app.settings import MAX_BUDGET_MS
@@ -167,7 +168,7 @@ async def readyz(service: Serving) -> Response:
 @router.get("/metrics", response_class=Response)
 async def metrics(service: Serving) -> Response:
     """Return the metrics in the Prometheus text format."""
-    await service.measure()
+    await measure(service.queue, service.telemetry)
     return Response(service.telemetry.render(), headers={"Content-Type": METRICS_TYPE})
 
 

@@ -140,7 +140,7 @@ class Service:
 
     async def decide(self, request: PictureRequest) -> Decision:
         """Say how a request would be served now; raises one of Refused."""
-        offer = choose(await self.fleet.read(), request.model, request.width, request.height)
+        offer = await self._offer(request)
         overhead_ms = self.overhead.p95_ms
         verdict = await self._admit(request, offer, overhead_ms, request.budget_ms)
         if isinstance(verdict, admission.Queued):
@@ -178,15 +178,6 @@ class Service:
         """Return what live workers offer."""
         return await self.fleet.read()
 
-    async def measure(self) -> None:
-        """Bring the queue's and workers' gauges up to date, as far as the store answers."""
-        try:
-            self.telemetry.queue(await self.queue.depths(), await self.queue.dead_letters())
-            self.telemetry.workers(await self.queue.cards())
-            self.telemetry.store(True)
-        except StoreUnavailable:
-            self.telemetry.store(False)
-
     def _check(self, request: PictureRequest) -> None:
         chars = self.settings.max_prompt_chars
         limits = (
@@ -201,6 +192,15 @@ class Service:
         ]
         if wrong:
             raise errors.InvalidRequest(wrong)
+
+    async def _offer(self, request: PictureRequest) -> Offer:
+        fleet = await self.fleet.read()
+        ours = self.settings.models
+        wanted = request.model or ("" if fleet.offers else next(iter(ours), ""))
+        if wanted in ours and not fleet.of_model(wanted):
+            self.telemetry.unserved(wanted)
+            raise errors.NoWorkers(f"No worker has {wanted} ready; try again in a moment.")
+        return choose(fleet, request.model, request.width, request.height)
 
     async def _admit(
         self, request: PictureRequest, offer: Offer, overhead_ms: float, horizon_ms: float

@@ -20,16 +20,20 @@ TRUTHS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no"
 MAX_BUDGET_MS = 600_000.0
 MAX_PROMPT_CHARS = 2000
 MAX_IMAGES = 8
+MAX_MODELS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything the gateway can be told. Raises SettingsError naming the setting that is wrong.
 
+    `models` are served here even while none of their workers runs: asked for one of these, the
+    gateway says "in a moment" and counts the wish, so that an autoscaler can start a worker.
     Without `grace_ms` a late picture is waited for twice its budget and ten seconds more.
     """
 
     store_url: str
+    models: tuple[str, ...] = ()
     host: str = "127.0.0.1"
     port: int = 8000
     allow_anonymous: bool = False
@@ -99,6 +103,11 @@ def _is_store_url(url: str) -> bool:
 
 RULES: dict[str, Rule] = {
     "store_url": Rule(str, _is_store_url, "a redis://, rediss:// or unix:// URL"),
+    "models": Rule(
+        lambda text: tuple(name.strip() for name in text.split(",")),
+        lambda names: len(names) <= MAX_MODELS and all(names),
+        f"up to {MAX_MODELS} names of models with commas between them",
+    ),
     "host": Rule(str, bool, "a host name or address"),
     "port": Rule(int, _between(0, 65_535), "a whole number from 0 to 65535"),
     "allow_anonymous": Rule(

@@ -177,6 +177,7 @@ class WorkerLoop:
         busy_until = self._queue.now_unix_ms() + round(left_s * 1e3) if left_s else 0
         card = self._card.copy(costs=self._desk.costs, busy_until_unix_ms=busy_until, ready=True)
         self._queue.publish(card, self._desk.book)
+        self._metrics.published()
 
     def _attempt(self, action: Callable[[], None]) -> None:
         try:

@@ -8,13 +8,15 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
+from redis.exceptions import NoPermissionError
+
 from app.contract.announcements import Announcements
 from app.contract.cards import WorkerCard
 from app.contract.connection import connect_async, script_text, store_errors, unix_ms
 from app.contract.errors import DecodeError, QueueFull, WaitTimeout
 from app.contract.jobs import Failure, JobState, Result
 from app.contract.keys import Keys
-from app.contract.ports import Backlog, JobStatus
+from app.contract.ports import Backlog, JobStatus, StoreMemory
 from schedules.book import PlanBook
 from schedules.errors import InvalidBook
 
@@ -116,6 +118,15 @@ class RedisGatewayQueue:
         """Return how many jobs were given up."""
         count, *_ = await self._run("dead", self._settings.dead_ttl_s * 1000, 0)
         return int(count)
+
+    async def memory(self) -> StoreMemory | None:
+        """Return how full the store is, None when its user may not ask."""
+        with store_errors():
+            try:
+                found: Any = await self._client.info("memory")
+            except NoPermissionError:
+                return None
+        return StoreMemory(int(found["used_memory"]), int(found.get("maxmemory", 0)))
 
     async def list_dead(self, limit: int = 100) -> list[JobStatus]:
         """Return the latest dead letters; the outcome of each says why it was given up."""

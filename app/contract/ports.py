@@ -22,6 +22,14 @@ class Backlog:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreMemory:
+    """How full the store is; `limit_bytes` is 0 when it has no limit of its own."""
+
+    used_bytes: int
+    limit_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class JobStatus:
     """What is known of a job now.
 
@@ -80,6 +88,10 @@ class GatewayQueue(Protocol):
 
     async def dead_letters(self) -> int:
         """Return how many jobs were given up."""
+        ...
+
+    async def memory(self) -> StoreMemory | None:
+        """Return how full the store is, None when its user may not ask."""
         ...
 
     async def cards(self) -> list[WorkerCard]:
