@@ -121,7 +121,7 @@ def gpu_temperature_celsius() -> float | None:
         return None
     try:
         return float(torch.cuda.temperature())
-    except Exception as error:  # its errors have names only where the library is installed
+    except Exception as error:  # noqa: BLE001 they have names only where the library is installed
         log.debug("no GPU temperature: %r", error)
         return None
 

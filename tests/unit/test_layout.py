@@ -15,8 +15,9 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("app", "workers", "schedules")
 MODULES = sorted(path for name in PACKAGES for path in (ROOT / name).rglob("*.py"))
 TOP = {
-    ".ci", ".dockerignore", ".gitignore", "CHANGELOG.md", "Dockerfile", "LICENSE", "Makefile", "README.md", "app",
-    "constraints.txt", "deploy", "docker-compose.yml", "docs", "pyproject.toml", "schedules", "tests", "workers",
+    ".ci", ".dockerignore", ".gitignore", "CHANGELOG.md", "Dockerfile", "LICENSE", "Makefile",
+    "README.md", "app", "constraints.txt", "deploy", "docker-compose.yml", "docs",
+    "pyproject.toml", "schedules", "tests", "workers",
 }  # fmt: skip
 
 

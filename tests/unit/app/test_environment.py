@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 URL = "BLOCKCACHE_STORE_URL"
-PASSWORD = "BLOCKCACHE_STORE_PASSWORD"
+PASSWORD = "BLOCKCACHE_STORE_PASSWORD"  # noqa: S105 the variable's name
 
 
 def test_a_variable_may_name_a_file(tmp_path: Path) -> None:
