@@ -1,4 +1,4 @@
-"""Secrets as containers bring them: in files, and the store's password apart from its URL."""
+"""The store's secrets as containers bring them: in files, the password apart from the URL."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from app.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PREFIX = "BLOCKCACHE_"
 SUFFIX = "_FILE"
 STORE_URL = "BLOCKCACHE_STORE_URL"
 STORE_PASSWORD = "BLOCKCACHE_STORE_PASSWORD"  # noqa: S105 the variable's name
+FROM_FILES = (STORE_URL, STORE_PASSWORD)
 MAX_FILE_BYTES = 65_536
 
 
 def resolved(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that files and the password add or change.
 
-    `BLOCKCACHE_X_FILE` names a file whose content becomes `BLOCKCACHE_X`;
-    `BLOCKCACHE_STORE_PASSWORD` is put into a store URL that carries none. Raises SettingsError
-    naming the variable, never a secret.
+    `BLOCKCACHE_STORE_URL_FILE` and `BLOCKCACHE_STORE_PASSWORD_FILE` name files that hold what the
+    variables without `_FILE` do; `BLOCKCACHE_STORE_PASSWORD` is put into a store URL that carries
+    none. Raises SettingsError naming the variable, never a secret.
     """
     added = {
-        name.removesuffix(SUFFIX): _content(name, path)
-        for name, path in environment.items()
-        if name.startswith(PREFIX) and name.endswith(SUFFIX) and path
+        name: _content(name + SUFFIX, path)
+        for name in FROM_FILES
+        if (path := environment.get(name + SUFFIX))
     }
     twice = sorted(name for name in added if environment.get(name))
     if twice:

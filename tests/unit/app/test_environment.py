@@ -64,4 +64,4 @@ def test_a_variable_and_its_file_contradict_each_other(tmp_path: Path) -> None:
 
 
 def test_nothing_to_resolve_changes_nothing() -> None:
-    assert resolved({URL: "redis://store", "HOME_FILE": "/nowhere"}) == {}
+    assert resolved({URL: "redis://store", "BLOCKCACHE_KEYS_FILE": "/nowhere"}) == {}

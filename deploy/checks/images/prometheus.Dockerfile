@@ -1,0 +1,11 @@
+# Stands in for prom/prometheus and prom/alertmanager: Debian's builds under the same names.
+ARG BASE
+FROM ${BASE}
+RUN apt-get update -qq \
+ && apt-get install -y -qq --no-install-recommends prometheus prometheus-alertmanager >/dev/null \
+ && rm -rf /var/lib/apt/lists/* && ln -s prometheus-alertmanager /usr/bin/alertmanager \
+ && mkdir /prometheus /alertmanager && chown 65534:65534 /prometheus /alertmanager
+USER 65534:65534
+ARG PROGRAM
+ENV PROGRAM=${PROGRAM}
+ENTRYPOINT ["/bin/sh", "-c", "exec \"$PROGRAM\" \"$@\"", "sh"]
