@@ -211,12 +211,14 @@ def crash(service: str) -> None:
 
 
 def check_store_crash() -> None:
-    """See a job accepted before the store crashed made after it is back."""
-    compose("pause", "worker-cpu")
-    job = accepted()
+    """See jobs accepted before the store crashed made after it is back."""
+    jobs = [accepted(num_images=8) for _ in range(3)]
     crash("store")
-    compose("unpause", "worker-cpu")
-    wait_for("the job of before the crash is done", lambda: state_of(job) == "done", 90)
+
+    def all_done() -> bool:
+        return {state_of(job) for job in jobs} == {"done"}
+
+    wait_for("all three jobs of before the crash are done", all_done, 120)
 
 
 def check_worker_crash() -> None:
@@ -278,6 +280,7 @@ def main() -> None:
     with engine():
         try:
             wait_for("podman answers", (WORK / "podman.sock").exists, 10)
+            compose("down", "--volumes")
             check_start()
             check_hardening()
             check_metrics()
