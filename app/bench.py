@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import random
 import time
@@ -19,28 +20,38 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 PROMPTS = ("a smiling cat", "a red heart", "a green tree", "a blue car", "a yellow sun", "a house")
+NOISE_SPAN = 2.0  # of the fastest plan's time: about as long as the requests beside it
+FEW_ROUNDS = 20_000
 STAGES = ("encode_ms", "denoise_ms", "decode_ms", "png_ms")
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How much is asked of which service: budgets are multiples of the fastest plan's time."""
+    """How much is asked of which service: budgets are multiples of the fastest plan's time.
+
+    `noise` times the same work after every request, to tell the machine's noise from the service's.
+    """
 
     url: str
     requests: int
     budgets: tuple[float, float]
     concurrency: int = 1
     seed: int = 0
+    noise: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One request: what was asked, how long it took for the caller, and the answer if any."""
+    """One request: what was asked, how long it took for the caller, and the answer if any.
+
+    `same_work_ms` is what work that never changes took right after it, 0 when that was not asked.
+    """
 
     budget_ms: float
     elapsed_ms: float
     answer: dict[str, Any] | None
     refusal: str = ""
+    same_work_ms: float = 0.0
 
 
 def budget_range(text: str) -> tuple[float, float]:
@@ -70,7 +81,8 @@ def summary(samples: Sequence[Sample], took_s: float) -> dict[str, Any]:
     """Say what became of the budgets.
 
     `in_budget` counts refused requests as not kept and goes by the caller's clock; the prediction
-    error is |actual ÷ predicted − 1| of the worker's own times.
+    error is |actual ÷ predicted − 1| of the worker's own times. The machine's noise is how far the
+    same work strays from the mean of the times before and after it: no prediction is closer.
     """
     answered = [sample for sample in samples if sample.answer is not None]
     answers = [sample.answer for sample in samples if sample.answer is not None]
@@ -78,6 +90,7 @@ def summary(samples: Sequence[Sample], took_s: float) -> dict[str, Any]:
     images = sum(len(answer["images"]) for answer in answers)
     kept = sum(sample.elapsed_ms <= sample.budget_ms for sample in answered)
     beyond = sorted(s.elapsed_ms - s.answer["timing"]["total_ms"] for s in answered if s.answer)
+    noise = sorted(strayed([s.same_work_ms for s in samples if s.same_work_ms]))
     return {
         "requests": len(samples),
         "answered": len(answered),
@@ -87,12 +100,20 @@ def summary(samples: Sequence[Sample], took_s: float) -> dict[str, Any]:
         "quality_mean": _mean([a["plan"]["quality"]["value"] for a in answers]),
         "prediction_error_median": median(errors) if errors else None,
         "prediction_error_p95": percentile(errors, 0.95),
+        "machine_noise_median": median(noise) if noise else None,
+        "machine_noise_p95": percentile(noise, 0.95),
         "overhead_ms_median": median(beyond) if beyond else None,
         "overhead_ms_p95": percentile(beyond, 0.95),
         "replanned": sum(a["plan"]["replanned"] for a in answers),
         "images_per_s": images / took_s,
         "refusals": _counted([s.refusal for s in samples if s.answer is None]),
     }
+
+
+def strayed(times: Sequence[float]) -> list[float]:
+    """Return how far each time but the first and last is from the mean of its neighbours."""
+    triples = zip(times, times[1:], times[2:], strict=False)
+    return [abs(2 * now / (before + after) - 1) for before, now, after in triples]
 
 
 def percentile(rising: Sequence[float], share: float) -> float | None:
@@ -103,11 +124,22 @@ def percentile(rising: Sequence[float], share: float) -> float | None:
 def _samples(load: Load, client: Client, fastest_ms: float) -> Iterator[Sample]:
     chance = random.Random(load.seed)  # noqa: S311 a load pattern, not a secret
     budgets = [fastest_ms * chance.uniform(*load.budgets) for _ in range(load.requests)]
+    rounds = _rounds_in(NOISE_SPAN * fastest_ms) if load.noise else 0
     with ThreadPoolExecutor(load.concurrency) as pool:
-        yield from pool.map(lambda pair: _sample(client, *pair), enumerate(budgets))
+        yield from pool.map(lambda pair: _sample(client, rounds, *pair), enumerate(budgets))
 
 
-def _sample(client: Client, number: int, budget_ms: float) -> Sample:
+def _rounds_in(wanted_ms: float) -> int:
+    return round(FEW_ROUNDS * wanted_ms / median(_same_work_ms(FEW_ROUNDS) for _ in range(9)))
+
+
+def _same_work_ms(rounds: int) -> float:
+    started_s = time.perf_counter()
+    hashlib.pbkdf2_hmac("sha256", b"the same", b"work", rounds)
+    return (time.perf_counter() - started_s) * 1000
+
+
+def _sample(client: Client, rounds: int, number: int, budget_ms: float) -> Sample:
     started_s = time.perf_counter()
     prompt = PROMPTS[number % len(PROMPTS)]
     try:
@@ -115,7 +147,9 @@ def _sample(client: Client, number: int, budget_ms: float) -> Sample:
         refusal = ""
     except ServiceError as error:
         answer, refusal = None, str(error).split(":", maxsplit=1)[0]
-    return Sample(budget_ms, (time.perf_counter() - started_s) * 1000, answer, refusal)
+    elapsed_ms = (time.perf_counter() - started_s) * 1000
+    same_work_ms = _same_work_ms(rounds) if rounds else 0.0
+    return Sample(budget_ms, elapsed_ms, answer, refusal, same_work_ms)
 
 
 def _fastest_ms(client: Client) -> float:

@@ -129,6 +129,7 @@ def plan(url: str, book: Path | None, costs: Path | None, **options: Any) -> Non
 Examples:
   blockcache bench --requests 200
   blockcache bench --requests 100 --budgets 1.2:5 --concurrency 4 --json load.json
+  blockcache bench --noise
 """
 )
 @click.option("--requests", type=click.IntRange(1), default=200, show_default=True)
@@ -138,16 +139,25 @@ Examples:
 )  # fmt: skip
 @click.option("--concurrency", type=click.IntRange(1, 256), default=1, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the budgets.")
+@click.option(
+    "--noise", is_flag=True, help="Time the same work after each request: what the machine strays."
+)
 @click.option("--json", "report", type=click.Path(dir_okay=False, path_type=Path), help="Report.")
 @url_option
 def bench(
-    requests: int, budgets: str, concurrency: int, seed: int, report: Path | None, url: str
+    requests: int,
+    budgets: str,
+    concurrency: int,
+    seed: int,
+    noise: bool,
+    report: Path | None,
+    url: str,
 ) -> None:
     """Put load on a running service: budgets kept, how well they are used, how well predicted."""
     from app.bench import Load, budget_range, run_load
     from app.terminal import show_bench
 
-    load = Load(url, requests, budget_range(budgets), concurrency, seed)
+    load = Load(url, requests, budget_range(budgets), concurrency, seed, noise)
     show_bench(run_load(load), report)
 
 

@@ -62,6 +62,7 @@ class WorkerLoop:
         self._desk = replace(desk, costs=self._corrected())
         self._stopping = threading.Event()
         self._news = threading.Event()
+        self._publishing = threading.Lock()
         self._busy_until_s = 0.0
         self._stop_s = float("inf")
 
@@ -101,6 +102,9 @@ class WorkerLoop:
         try:
             with leased(self._queue, claims, self._stall_s(claims)) as lease:
                 ran = run_batch(self._desk, claims, lease, claimed_s, self._must_stop)
+                # Before the answers are out: whoever gets one may ask again at once.
+                self._learn(ran)
+                self._announce_free()
             self._finish(claims, ran, claimed_s)
         except Stopped:
             self._give_back(claims)
@@ -127,7 +131,6 @@ class WorkerLoop:
             if not self._persist(claim, result, images):
                 self._metrics.lease_lost()
         self._metrics.ran(ran)
-        self._learn(ran)
 
     def _persist(self, claim: Claimed, result: Result, images: Sequence[bytes]) -> bool:
         """Store a finished result, through short outages of the store too."""
@@ -164,6 +167,10 @@ class WorkerLoop:
         self._busy_until_s = time.monotonic() + busy_ms / 1e3 if busy_ms else 0.0
         self._news.set()
 
+    def _announce_free(self) -> None:
+        self._busy_until_s = 0.0
+        self._attempt(self._publish)
+
     def _heartbeat(self) -> None:
         """Publish the card every heartbeat and whenever there is news; withdraw it at the end."""
         while not self._stopping.is_set():
@@ -173,11 +180,12 @@ class WorkerLoop:
         self._attempt(lambda: self._queue.retire(self._card.worker))
 
     def _publish(self) -> None:
-        left_s = max(self._busy_until_s - time.monotonic(), 0.0)
-        busy_until = self._queue.now_unix_ms() + round(left_s * 1e3) if left_s else 0
-        card = self._card.copy(costs=self._desk.costs, busy_until_unix_ms=busy_until, ready=True)
-        self._queue.publish(card, self._desk.book)
-        self._metrics.published()
+        with self._publishing:  # an older card must not follow a newer one
+            left_s = max(self._busy_until_s - time.monotonic(), 0.0)
+            busy_until = self._queue.now_unix_ms() + round(left_s * 1e3) if left_s else 0
+            news = {"costs": self._desk.costs, "busy_until_unix_ms": busy_until, "ready": True}
+            self._queue.publish(self._card.copy(**news), self._desk.book)
+            self._metrics.published()
 
     def _attempt(self, action: Callable[[], None]) -> None:
         try:

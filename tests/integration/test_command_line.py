@@ -172,7 +172,7 @@ def test_bench_reports_on_budgets_and_predictions(
 ) -> None:
     report = tmp_path / "report.json"
     load = ("--requests", "6", "--concurrency", "2", "--budgets", "20:30")
-    done = run("bench", *load, "--json", str(report), "--url", str(gateway.base_url))
+    done = run("bench", *load, "--noise", "--json", str(report), "--url", str(gateway.base_url))
 
     assert done.returncode == 0, done.stderr
     found = json.loads(report.read_text())
@@ -180,6 +180,7 @@ def test_bench_reports_on_budgets_and_predictions(
     assert found["in_budget"] == 1
     assert found["prediction_error_p95"] >= found["prediction_error_median"]
     assert found["images_per_s"] > 0
+    assert 0 < found["machine_noise_median"] <= found["machine_noise_p95"]
 
 
 def test_a_client_says_what_the_service_said(gateway: httpx.Client, worker: FakeWorker) -> None:

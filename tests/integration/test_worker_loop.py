@@ -274,6 +274,17 @@ async def busy_card(queue: RedisGatewayQueue) -> Any:
     return next((card for card in cards if card.busy_until_unix_ms), None)
 
 
+async def test_whoever_has_an_answer_finds_the_worker_free_again(
+    queue: RedisGatewayQueue, model: Model, book: PlanBook, start: Start
+) -> None:
+    with start(replace(QUICK, heartbeat_s=60.0)):
+        for _ in range(8):
+            job = await submitted(queue, job_for(model, book.plans[0]))
+            await queue.wait(job.id, 30.0)
+            (card,) = await queue.cards()
+            assert card.busy_until_unix_ms == 0
+
+
 async def test_predictions_follow_what_runs_really_took(
     queue: RedisGatewayQueue, model: Model, book: PlanBook, start: Start
 ) -> None:

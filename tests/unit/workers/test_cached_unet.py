@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,9 +11,9 @@ from torch import nn
 from schedules.errors import InvalidSchedule
 from schedules.rules import EVERY_LAYER, accumulate, all_compute, deepcache, uniform
 from schedules.schedule import Counts, Schedule, Work
-from tests.corrections import a_correction
 from tests.rendering import a_frame, by_diffusers, is_untouched, latents_of, pixels_of, some_prompts
 from tests.tiny_models import TINY, emu_twin
+from tests.unet_calls import RESIDUALS, inputs_of, noise, ran, reusing, unpacked, updates
 from workers.cached_unet import CacheRun, cached, installed
 from workers.errors import Stopped
 from workers.profiling import ChangeMeter
@@ -28,9 +27,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from workers.correction import Correction
     from workers.pipeline import Model
-    from workers.sampler import Frame
 
 
 def accumulated(model: Model) -> Schedule:
@@ -46,30 +43,6 @@ RULES: dict[str, Callable[[Model], Schedule]] = {
     "deepcache-1": lambda model: deepcache(4, model.units.graph, 2, 1),
     "accumulate": accumulated,
 }
-
-
-@torch.inference_mode()
-def ran(model: Model, run: CacheRun, step: int, value: float = 0.0) -> Tensor:
-    """Run the UNet once at a step, on an input that depends on `value`."""
-    run.begin_step(step)
-    return unpacked(model.pipe.unet(**inputs_of(model, value), return_dict=False))
-
-
-def inputs_of(model: Model, value: float = 0.0) -> dict[str, Any]:
-    config = model.pipe.unet.config
-    sample = noise(config.in_channels, config.sample_size) + value
-    return {**example_inputs(model.pipe.unet), "sample": sample}
-
-
-def noise(channels: int, side: int) -> Tensor:
-    return torch.randn((1, channels, side, side), generator=torch.Generator().manual_seed(5))
-
-
-def reusing(model: Model, name: str, computes: int = 1) -> Schedule:
-    """Return some steps that compute everything, and one more that reuses one unit."""
-    units = model.units.graph.units
-    last = tuple(unit.name != name for unit in units)
-    return Schedule((*((True,) * len(units),) * computes, last))
 
 
 # diffusers' LDM pipeline never scales its latents, so that it cannot use Euler.
@@ -217,15 +190,6 @@ class _Poison:
             handle.remove()
 
 
-RESIDUALS = [
-    ("sd1", "down.1.resnet.0"),  # with a 1×1 shortcut
-    ("sd1", "mid.resnet.0"),
-    ("sd1", "up.1.attn.0"),  # projected by convolution
-    ("sd2", "down.0.attn.1"),  # projected by a linear layer
-    ("sdxl", "mid.attn.0"),
-]
-
-
 @pytest.mark.parametrize(("name", "unit"), RESIDUALS)
 def test_a_reused_residual_unit_adds_its_old_update_to_its_new_input(
     models: Callable[[str], Model], name: str, unit: str
@@ -235,80 +199,6 @@ def test_a_reused_residual_unit_adds_its_old_update_to_its_new_input(
 
     assert not torch.allclose(x0, x1)
     torch.testing.assert_close(second, first, atol=1e-5, rtol=1e-5)
-
-
-def updates(
-    model: Model, unit: str, schedule: Schedule, correction: Correction | None = None
-) -> tuple[list[Tensor], list[Tensor]]:
-    """Return what a residual unit adds to its identity path at each step, and its inputs."""
-    module: Any = model.units.modules[model.units.graph.index(unit)].module
-    identity = getattr(module, "conv_shortcut", None) or (lambda x: x)
-    seen: list[tuple[Tensor, Tensor]] = []
-    with cached(model.units, schedule, correction) as run:
-        handle = module.register_forward_hook(lambda _m, x, y: seen.append((x[0], unpacked(y))))
-        for step in range(schedule.steps):
-            ran(model, run, step, value=float(step))
-        handle.remove()
-    with torch.inference_mode():
-        return [y - identity(x) for x, y in seen], [x for x, _ in seen]
-
-
-@pytest.mark.parametrize(("name", "unit"), RESIDUALS)
-def test_a_corrected_update_is_scaled_and_shifted_per_channel(
-    models: Callable[[str], Model], name: str, unit: str
-) -> None:
-    model = models(name)
-    frame = a_frame(model, reusing(model, unit))
-    correction = a_correction(model, frame).to(model.device, model.dtype)
-    (first, second), _ = updates(model, unit, frame.schedule, correction)
-    gain, shift = (terms[0, :, None, None] for terms in correction.terms[unit])
-
-    torch.testing.assert_close(second, (1 + gain) * first + shift, atol=1e-5, rtol=1e-5)
-
-
-@pytest.mark.parametrize(("name", "unit"), RESIDUALS)
-def test_a_two_tap_correction_forecasts_from_two_computed_updates(
-    models: Callable[[str], Model], name: str, unit: str
-) -> None:
-    model = models(name)
-    frame = a_frame(model, reusing(model, unit, computes=2))
-    correction = a_correction(model, frame, "two-tap").to(model.device, model.dtype)
-    (first, second, third), _ = updates(model, unit, frame.schedule, correction)
-    gain, shift, slope = (terms[0, :, None, None] for terms in correction.terms[unit])
-    expected = (1 + gain) * second + slope * (second - first) + shift
-
-    torch.testing.assert_close(third, expected, atol=1e-5, rtol=1e-5)
-
-
-def test_a_corrected_sampler_scales_its_old_output(tiny: Model) -> None:
-    unit, seen = "up.0.upsampler", list[torch.Tensor]()
-    frame = a_frame(tiny, reusing(tiny, unit))
-    correction = a_correction(tiny, frame).to(tiny.device, tiny.dtype)
-    with cached(tiny.units, frame.schedule, correction) as run:
-        module = tiny.units.modules[tiny.units.graph.index(unit)].module
-        handle = module.register_forward_hook(lambda _m, _x, y: seen.append(y))
-        for step in range(2):
-            ran(tiny, run, step, value=float(step))
-        handle.remove()
-    gain, shift = (terms[0, :, None, None] for terms in correction.terms[unit])
-
-    torch.testing.assert_close(seen[1], (1 + gain) * seen[0] + shift)
-
-
-def test_values_before_the_last_are_kept_only_where_they_are_needed(tiny: Model) -> None:
-    unit = "mid.resnet.0"
-    for kind, kept in (("closed-form", []), ("two-tap", [tiny.units.graph.index(unit)])):
-        frame = a_frame(tiny, reusing(tiny, unit, computes=2))
-        with cached(tiny.units, frame.schedule, a_correction(tiny, frame, kind)) as run:
-            for step in range(2):
-                ran(tiny, run, step)
-
-        assert [u for u, value in enumerate(run.before) if value is not None] == kept
-
-
-def unpacked(output: Any) -> Tensor:
-    tensor: Tensor = output[0] if isinstance(output, tuple) else output
-    return tensor
 
 
 def test_a_reused_sampler_gives_its_old_output(tiny: Model) -> None:
@@ -400,33 +290,6 @@ def test_a_hurried_step_computes_nothing_and_is_counted(tiny: Model) -> None:
     row = Schedule.cheapest_row(tiny.units.graph)
     assert counts == Counts(2 * len(row), row.count(Work.REUSED), row.count(Work.SKIPPED))
     assert runs[-1].hurried_steps == 1
-
-
-@pytest.mark.parametrize("kind", ["closed-form", "two-tap"])
-def test_what_a_hurried_step_left_old_is_reused_as_it_is(tiny: Model, kind: str) -> None:
-    schedule = reusing(tiny, "mid.resnet.0", computes=3)
-    frame = a_frame(tiny, schedule)
-    corrected = replace(frame, correction=a_correction(tiny, frame, kind))
-
-    assert torch.equal(hurried(tiny, corrected, after=1), hurried(tiny, frame, after=1))
-
-
-def test_what_is_computed_after_a_hurried_step_is_corrected_again(tiny: Model) -> None:
-    frame = a_frame(tiny, uniform(5, tiny.units.graph, 2))
-    corrected = replace(frame, correction=a_correction(tiny, frame))
-
-    assert not torch.allclose(hurried(tiny, corrected, after=0), hurried(tiny, frame, after=0))
-
-
-def hurried(model: Model, frame: Frame, after: int) -> Tensor:
-    """Return the latents of a run that is hurried after one of its steps."""
-
-    def hurry_once(step: int, run: CacheRun, _latents: Tensor) -> bool:
-        if step == after:
-            run.hurry()
-        return True
-
-    return latents_of(model, frame, some_prompts(), hurry_once)[0]
 
 
 def test_runs_can_take_turns(tiny: Model) -> None:

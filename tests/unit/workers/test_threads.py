@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,19 +20,34 @@ def same_threads() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+class Work:
+    """Takes as long as a table says for each number of threads, by a clock of its own."""
+
+    def __init__(self, took_s: dict[int, float]) -> None:
+        self._took_s = took_s
+        self._now_s = 0.0
+
+    def run(self) -> None:
+        """Let the time pass."""
+        self._now_s += self._took_s[torch.get_num_threads()]
+
+    def clock_s(self) -> float:
+        """Return the time."""
+        return self._now_s
+
+
 @pytest.mark.parametrize("best", [1, 2, 4])
 def test_the_fastest_number_is_found(best: int) -> None:
-    def run() -> None:
-        time.sleep(0.001 if torch.get_num_threads() == best else 0.02)
+    work = Work({1: 2.0, 2: 2.0, 4: 2.0} | {best: 1.0})
 
-    assert fastest_threads(4, run) == best
+    assert fastest_threads(4, work.run, work.clock_s) == best
 
 
-def test_a_small_gain_is_not_worth_more_threads() -> None:
-    def run() -> None:
-        time.sleep(0.02 if torch.get_num_threads() == 4 else 0.0205)
+@pytest.mark.parametrize(("gain", "threads"), [(1.1, 1), (1.2, 4)])
+def test_a_small_gain_is_not_worth_more_threads(gain: float, threads: int) -> None:
+    work = Work({1: gain, 2: gain, 4: 1.0})
 
-    assert fastest_threads(4, run) == 1
+    assert fastest_threads(4, work.run, work.clock_s) == threads
 
 
 def test_one_thread_needs_no_choice() -> None:
