@@ -11,21 +11,27 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=igno
 SHELL ["/bin/sh", "-euc"]
 WORKDIR /src
 RUN python -m venv /opt/venv
-COPY pyproject.toml constraints.txt ./
+
+FROM base AS requirements
+COPY pyproject.toml ./
 COPY deploy/docker/requirements.py deploy/docker/
 RUN python deploy/docker/requirements.py gateway > gateway.txt; \
     python deploy/docker/requirements.py worker gpu > worker.txt
 
 FROM base AS gateway-packages
+COPY constraints.txt ./
+COPY --from=requirements /src/gateway.txt ./
 RUN /opt/venv/bin/pip install --constraint constraints.txt --requirement gateway.txt
 
 FROM base AS worker-packages
 ARG TORCH_INDEX=""
+COPY constraints.txt ./
+COPY --from=requirements /src/worker.txt ./
 RUN /opt/venv/bin/pip install --constraint constraints.txt --requirement worker.txt \
     ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"}
 
 FROM base AS wheel
-COPY README.md LICENSE ./
+COPY pyproject.toml README.md LICENSE ./
 COPY schedules schedules
 COPY app app
 COPY workers workers
