@@ -9,7 +9,7 @@ from importlib.metadata import EntryPoint, entry_points
 import click
 
 from app.contract.errors import ContractError
-from app.environment import resolved
+from app.environment import resolve
 from app.errors import GatewayError
 from schedules.errors import ScheduleError
 
@@ -48,7 +48,7 @@ def blockcache() -> None:
 def main() -> None:
     """Run the command line; expected errors are one sentence on stderr and exit code 1."""
     try:
-        os.environ.update(resolved(os.environ))
+        resolve(os.environ)
         blockcache.main(standalone_mode=False)
     except click.ClickException as error:
         error.show()

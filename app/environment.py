@@ -9,7 +9,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from app.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, MutableMapping
 
 SUFFIX = "_FILE"
 STORE_URL = "BLOCKCACHE_STORE_URL"
@@ -38,6 +38,13 @@ def resolved(environment: Mapping[str, str]) -> dict[str, str]:
     if url and password:
         added[STORE_URL] = _with_password(url, password)
     return added
+
+
+def resolve(environment: MutableMapping[str, str]) -> None:
+    """Put what `resolved` returns in the place of the files, so that child processes inherit it."""
+    environment.update(resolved(environment))
+    for name in FROM_FILES:
+        environment.pop(name + SUFFIX, None)
 
 
 def _content(name: str, path: str) -> str:

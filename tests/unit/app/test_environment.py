@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from app.environment import resolved
+from app.environment import resolve, resolved
 from app.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -61,6 +64,28 @@ def test_a_variable_and_its_file_contradict_each_other(tmp_path: Path) -> None:
 
     with pytest.raises(SettingsError, match=f"{URL} and {URL}_FILE are both set"):
         resolved({URL: "redis://other", f"{URL}_FILE": str(tmp_path / "url")})
+
+
+def test_child_processes_find_everything_resolved(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("secret")
+    environment = {URL: "redis://store", f"{PASSWORD}_FILE": str(tmp_path / "password")}
+    resolve(environment)
+    first = dict(environment)
+    resolve(environment)
+
+    assert environment == first == {URL: "redis://:secret@store", PASSWORD: "secret"}
+
+
+def test_a_command_says_in_one_line_which_file_it_cannot_read() -> None:
+    environment = {**os.environ, f"{PASSWORD}_FILE": "/nowhere/at/all"}
+    done = subprocess.run(
+        [sys.executable, "-m", "app.cli", "gateway"], env=environment, capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"Error: {PASSWORD}_FILE: cannot read /nowhere/at/all")
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_nothing_to_resolve_changes_nothing() -> None:
