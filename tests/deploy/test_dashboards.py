@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ import httpx
 import pytest
 
 from deploy.checks.panels import DASHBOARDS, WITH_GPU, queries, trouble
-from tests.deploy.queries import PROMETHEUS, unknown_names
+from tests.deploy.queries import PROMETHEUS, ROOT, read_yaml, unknown_names
 from tests.integration.fake_worker import FakeWorker
 from tests.integration.gateways import running_gateway, wait_until
 from tests.unit.workers.test_telemetry import a_ran
@@ -137,12 +138,18 @@ def traffic(client: httpx.Client, metrics: WorkerMetrics) -> Iterator[None]:
         thread.join()
 
 
-def test_every_panel_has_values_while_there_is_traffic(
+def scaler_queries() -> list[tuple[str, str]]:
+    scaler = read_yaml(ROOT / "deploy" / "k8s" / "overlays" / "keda" / "scaling.yaml")
+    return [(each["name"], each["metadata"]["query"]) for each in scaler["spec"]["triggers"]]
+
+
+def test_every_panel_and_scaler_has_values_while_there_is_traffic(
     settings: Settings, queue_settings: QueueSettings, worker: FakeWorker, tmp_path: Path
 ) -> None:
     wanted = [(panel, query) for panel, query in queries() if WITH_GPU not in query]
+    wanted += scaler_queries()
     with (
-        running_gateway(settings, queue_settings) as url,
+        running_gateway(replace(settings, models=("emoji",)), queue_settings) as url,
         worker_metrics() as (metrics, port),
         prometheus(tmp_path, [url.removeprefix("http://"), f"127.0.0.1:{port}"]) as server,
         httpx.Client(base_url=url, timeout=30) as client,
