@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from app.contract.jobs import RanPlan, Timing
     from app.contract.ports import JobStatus
     from app.fleet import Fleet, Offer
-    from app.service import Decision, Made
+    from app.stages import Decision, Made
     from schedules.planner import Priced
 
 

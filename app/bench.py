@@ -7,7 +7,7 @@ import math
 import random
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean, median
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +38,7 @@ class Load:
     concurrency: int = 1
     seed: int = 0
     noise: bool = False
+    key: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ def budget_range(text: str) -> tuple[float, float]:
 
 def run_load(load: Load) -> dict[str, Any]:
     """Send all requests and return the report; raises ServiceError when nobody answers."""
-    with Client(load.url) as client:
+    with Client(load.url, key=load.key) as client:
         fastest_ms = _fastest_ms(client)
         client.generate(prompt=PROMPTS[0], latency_budget_ms=10 * fastest_ms + 1000)
         started_s = time.perf_counter()

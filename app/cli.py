@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib.metadata import EntryPoint, entry_points
 
 import click
 
 from app.contract.errors import ContractError
+from app.environment import resolve
 from app.errors import GatewayError
 from schedules.errors import ScheduleError
 
@@ -46,6 +48,7 @@ def blockcache() -> None:
 def main() -> None:
     """Run the command line; expected errors are one sentence on stderr and exit code 1."""
     try:
+        resolve(os.environ)
         blockcache.main(standalone_mode=False)
     except click.ClickException as error:
         error.show()

@@ -16,14 +16,20 @@ PATIENCE_S = 10.0
 
 
 class Client:
-    """Talks to the service at `url`; a context manager. Every method raises ServiceError."""
+    """Talks to the service at `url` with an API key; a context manager.
 
-    def __init__(self, url: str, timeout_s: float = 60.0) -> None:
+    Every method raises ServiceError.
+    """
+
+    def __init__(self, url: str, timeout_s: float = 60.0, *, key: str = "") -> None:
         self.url = url.rstrip("/")
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
         try:
-            self._http = httpx.Client(base_url=self.url, timeout=timeout_s)
+            self._http = httpx.Client(base_url=self.url, timeout=timeout_s, headers=headers)
         except httpx.InvalidURL as error:
             raise ServiceError(f"{url} is not a URL: {error}") from error
+        except UnicodeError:
+            raise ServiceError("the key has characters that no key has; copy it again") from None
 
     def __enter__(self) -> Self:
         return self

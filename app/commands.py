@@ -18,19 +18,23 @@ url_option = click.option(
     show_default=True,
     help="Running service.",
 )
+key_option = click.option(
+    "--key", default="", envvar="BLOCKCACHE_KEY", help="API key; better in BLOCKCACHE_KEY."
+)
 
 
 @click.command(
     epilog="""\b
 Examples:
   blockcache gateway --store-url redis://localhost:6379
-  BLOCKCACHE_STORE_URL=redis://store:6379 blockcache gateway --host 0.0.0.0 --allow-anonymous
+  BLOCKCACHE_STORE_URL=redis://store:6379 blockcache gateway --host 0.0.0.0 --keys-file keys.txt
 """
 )
 @click.option("--store-url", help="redis://, rediss:// or unix:// URL of the store.")
 @click.option("--host", help="Address to listen on (default 127.0.0.1).")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on (default 8000).")
-@click.option("--allow-anonymous", is_flag=True, default=None, help="Let other machines in.")
+@click.option("--keys-file", help="Let in the keys of this file only (blockcache keys).")
+@click.option("--allow-anonymous", is_flag=True, default=None, help="Let anybody in, without keys.")
 @click.option("--default-budget-ms", type=float, help="Budget of requests that name none.")
 @click.option("--queue-cap", type=int, help="Most jobs that may wait.")
 def gateway(**options: Any) -> None:
@@ -39,6 +43,29 @@ def gateway(**options: Any) -> None:
     from app.settings import Settings
 
     run(Settings.read(os.environ, options))
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  blockcache keys alice >> keys.txt
+  blockcache keys batch --requests-per-minute 600 --concurrent-jobs 32 >> keys.txt
+  blockcache gateway --host 0.0.0.0 --keys-file keys.txt --store-url redis://localhost:6379
+"""
+)
+@click.argument("name")
+@click.option("--requests-per-minute", type=int, help="Most requests in any minute (default 60).")
+@click.option("--concurrent-jobs", type=int, help="Most jobs waiting or running (default 8).")
+def keys(name: str, **limits: int | None) -> None:
+    """Make an API key for NAME: the key on stderr, the line for the keys file on stdout.
+
+    The file keeps the key's hash only, so the key is shown this once.
+    """
+    from app.keys import new_key
+
+    secret, key = new_key(name, **_given(limits))
+    click.echo(f"key of {name}, shown only now: {secret}", err=True)
+    click.echo(key.line)
 
 
 @click.command(
@@ -82,12 +109,13 @@ Examples:
 @click.option("--num-images", type=int, default=1, show_default=True)
 @click.option("--model", help="Model (default: the service's first).")
 @url_option
-def generate(prompt: str, output: Path, url: str, **options: Any) -> None:
+@key_option
+def generate(prompt: str, output: Path, url: str, key: str, **options: Any) -> None:
     """Make pictures for PROMPT by a running service; show the plan and the time it took."""
     from app.client import Client
     from app.terminal import show_made, write_pictures
 
-    with Client(url) as client:
+    with Client(url, key=key) as client:
         made = client.generate(prompt=prompt, **_given(options))
     show_made(made, write_pictures(made, output))
 
@@ -106,7 +134,8 @@ Examples:
 @click.option("--book", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--costs", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @url_option
-def plan(url: str, book: Path | None, costs: Path | None, **options: Any) -> None:
+@key_option
+def plan(url: str, key: str, book: Path | None, costs: Path | None, **options: Any) -> None:
     """Show which plan a budget buys, the runners-up, and what more budget would buy.
 
     Asks a running service, or reads a plan book and a cost model from files.
@@ -120,7 +149,7 @@ def plan(url: str, book: Path | None, costs: Path | None, **options: Any) -> Non
     if book and costs:
         show_plan(plan_from_files(book, costs, **options))
         return
-    with Client(url) as client:
+    with Client(url, key=key) as client:
         show_plan(client.plan(**_given(options)))
 
 
@@ -144,6 +173,7 @@ Examples:
 )
 @click.option("--json", "report", type=click.Path(dir_okay=False, path_type=Path), help="Report.")
 @url_option
+@key_option
 def bench(
     requests: int,
     budgets: str,
@@ -152,12 +182,13 @@ def bench(
     noise: bool,
     report: Path | None,
     url: str,
+    key: str,
 ) -> None:
     """Put load on a running service: budgets kept, how well they are used, how well predicted."""
     from app.bench import Load, budget_range, run_load
     from app.terminal import show_bench
 
-    load = Load(url, requests, budget_range(budgets), concurrency, seed, noise)
+    load = Load(url, requests, budget_range(budgets), concurrency, seed, noise, key)
     show_bench(run_load(load), report)
 
 

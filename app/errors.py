@@ -6,6 +6,9 @@ GatewayError
 ├── ChildDied              a process started by `up` ended by itself
 ├── ServiceError           a running service answered with an error, or did not answer
 └── Refused                a request that gets no picture
+    ├── NoKey              no key was sent, or one that is not known
+    ├── TooManyRequests    the key asked too often in the last minute
+    ├── TooManyStreams     as many follow jobs here as may
     ├── InvalidRequest     fields are wrong; carries one FieldError each
     ├── BudgetTooSmall     the budget is below the fastest plan on an idle fleet
     ├── QualityTooHigh     no plan is as good as the quality floor
@@ -30,7 +33,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
 class GatewayError(Exception):
@@ -63,6 +66,26 @@ class FieldError:
 
 class Refused(GatewayError):
     """A request that gets no picture."""
+
+
+class NoKey(Refused):
+    """No key was sent, or one that is not known; `challenge` says which kind is wanted."""
+
+    def __init__(self, message: str, challenge: str) -> None:
+        super().__init__(message)
+        self.headers = {"WWW-Authenticate": challenge}
+
+
+class TooManyRequests(Refused):
+    """The key asked more than `most` times in the last minute; there is room in `wait_s`."""
+
+    def __init__(self, most: int, wait_s: int, headers: Mapping[str, str]) -> None:
+        super().__init__(f"This key may ask {most} times a minute; try again in {wait_s} s.")
+        self.headers = {**headers, "Retry-After": str(wait_s)}
+
+
+class TooManyStreams(Refused):
+    """As many follow jobs at this gateway as may."""
 
 
 class InvalidRequest(Refused):

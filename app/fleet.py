@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from app.contract.errors import DecodeError
 from app.errors import FieldError, InvalidRequest, NoWorkers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from app.contract.cards import WorkerCard
     from app.contract.ports import GatewayQueue
@@ -81,6 +81,24 @@ def choose(
     message = f"{offers[0].model} is offered at these sizes (width x height): {sizes}"
     wrong = [name for name, side in (("width", width), ("height", height)) if side is not None]
     raise InvalidRequest([FieldError(name, message) for name in wrong])
+
+
+def narrow(offer: Offer, solvers: Collection[str] = (), max_steps: int | None = None) -> Offer:
+    """Return an offer of only the plans by one of `solvers` (none: by any) in `max_steps` or fewer.
+
+    Raises InvalidRequest naming what there is when no plan is left.
+    """
+    plans = [plan for plan in offer.book.plans if not solvers or plan.solver in solvers]
+    if not plans:
+        known = ", ".join(sorted({plan.solver for plan in offer.book.plans}))
+        raise InvalidRequest([FieldError("solver", f"{offer.model} has plans by these: {known}")])
+    short = [plan for plan in plans if max_steps is None or plan.steps <= max_steps]
+    if not short:
+        fewest = min(plan.steps for plan in plans)
+        message = f"the shortest plan takes {fewest} steps; ask for at least that"
+        raise InvalidRequest([FieldError("max_steps", message)])
+    same = len(short) == len(offer.book.plans)
+    return offer if same else replace(offer, book=offer.book.with_plans(short))
 
 
 def assemble(

@@ -7,9 +7,13 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
-from app import problems
+from app import job_routes, openai_images, problems, sdapi
+from app.faces import Faces
+from app.feeds import Feeds
 from app.fleet import FleetReader
+from app.guard import METRICS, OPEN, Guard
 from app.middleware import BodyLimit, Envelope
 from app.routes import router
 from app.service import Service
@@ -22,21 +26,53 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 
+# What a page of another origin may send and read, where it is let in at all.
+ALLOWED_HEADERS = (
+    "Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "Prefer", "X-API-Key",
+    "X-Request-Id",
+)  # fmt: skip
+EXPOSED_HEADERS = (
+    "Idempotent-Replayed", "Location", "Preference-Applied", "RateLimit", "RateLimit-Policy",
+    "Retry-After", "Server-Timing", "X-Blockcache-Budget-Met", "X-Blockcache-Plan", "X-Job-Id",
+    "X-Request-Id",
+)  # fmt: skip
+
+
 def create_app(settings: Settings, queue: GatewayQueue) -> FastAPI:
     """Build the gateway around a queue that somebody else opens and closes."""
     telemetry = Telemetry()
+    telemetry.serves(settings.models)
     fleet = FleetReader(queue, settings.fleet_ttl_ms / 1000, time.perf_counter)
     service = Service(queue, settings, telemetry, fleet)
     app = FastAPI(title="blockcache", lifespan=_lifespan, docs_url=None, redoc_url=None)
     app.state.service = service
-    app.include_router(router)
+    app.state.feeds = Feeds(queue, settings.max_event_streams, settings.heartbeat_s)
+    for routes in (router, job_routes.router, openai_images.router, sdapi.router):
+        app.include_router(routes)
     problems.install(app)
     # The last one added is the outermost.
     app.add_middleware(
         BodyLimit, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s
     )
+    _protect(app, settings, queue)
     app.add_middleware(Envelope, telemetry=telemetry)
+    app.add_middleware(Faces, faces=(openai_images.FACE, sdapi.FACE))
     return app
+
+
+def _protect(app: FastAPI, settings: Settings, queue: GatewayQueue) -> None:
+    if settings.keys:
+        open_paths = OPEN if settings.metrics_need_key else OPEN | {METRICS}
+        app.add_middleware(Guard, keys=settings.keys, queue=queue, open_paths=open_paths)
+    if settings.cors_origins:
+        # Outside the guard: a browser asks for permission without a key.
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=("GET", "POST", "DELETE"),
+            allow_headers=ALLOWED_HEADERS,
+            expose_headers=EXPOSED_HEADERS,
+        )
 
 
 @asynccontextmanager
@@ -44,4 +80,5 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     try:
         yield
     finally:
+        app.state.feeds.close()
         await app.state.service.close()

@@ -81,6 +81,7 @@ class _Exchange:
             "method": self._scope["method"],
             "route": getattr(self._scope.get("route"), "path", UNMATCHED),
             "status": self.status or GONE,
+            "caller": getattr(self._scope.get("state", {}).get("caller"), "name", None),
             "duration_s": round(time.perf_counter() - self._started_s, 6),
         }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 JSON = "application/json"
-PNG = "image/png"
+LONGEST_WAIT_S = 600.0
 
 
 def choose_type(accept: str, offers: tuple[str, ...]) -> str | None:
@@ -25,6 +25,16 @@ def wants_async(prefer: str) -> bool:
     """Whether a Prefer header (RFC 7240) asks for an answer before the work is done."""
     wishes = (part.split(";")[0].strip().lower() for part in prefer.split(","))
     return "respond-async" in wishes
+
+
+def wait_s(prefer: str) -> float:
+    """Return how many seconds a Prefer header (RFC 7240) would wait; 0 when it does not say so."""
+    wishes = (part.split(";")[0].partition("=") for part in prefer.split(","))
+    waits = (
+        value.strip().strip('"') for name, _, value in wishes if name.strip().lower() == "wait"
+    )
+    text = next(waits, "")
+    return min(float(text), LONGEST_WAIT_S) if text.isascii() and text.isdecimal() else 0.0
 
 
 def patience_ms(read_timeout_s: str) -> float | None:

@@ -10,7 +10,7 @@ from app.contract.cards import WorkerCard
 from app.contract.ports import Backlog
 from app.fleet import Offer
 from app.refusals import refusal
-from app.service import Decision
+from app.stages import Decision
 from schedules.book import PlanBook
 from schedules.cost import CostModel
 from schedules.errors import ScheduleError

@@ -12,7 +12,13 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from app import errors
-from app.contract.errors import DecodeError, QueueFull, StoreUnavailable
+from app.contract.errors import (
+    DecodeError,
+    KeyReused,
+    QueueFull,
+    StoreUnavailable,
+    TooManyJobs,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,6 +53,11 @@ _LATER = (("Retry-After", str(RETRY_AFTER_S)),)
 _NEVER = tuple(NO_RETRY.items())
 
 KINDS: dict[type[Exception], Kind] = {
+    errors.NoKey: Kind(401, _own("key-needed"), "A key is needed"),
+    errors.TooManyRequests: Kind(429, QUOTA_EXCEEDED, "The key has asked too often"),
+    errors.TooManyStreams: Kind(503, REDUCED_CAPACITY, "Too many streams are open", _LATER),
+    TooManyJobs: Kind(429, QUOTA_EXCEEDED, "The key has too many jobs at once", _LATER),
+    KeyReused: Kind(422, _own("idempotency-key-reused"), "The idempotency key is taken"),
     errors.InvalidRequest: Kind(422, _own("invalid-request"), "The request has wrong fields"),
     errors.BudgetTooSmall: Kind(422, _own("budget-too-small"), "The latency budget is too small"),
     errors.QualityTooHigh: Kind(422, _own("quality-too-high"), "No plan is that good"),
@@ -181,6 +192,8 @@ def _members(error: Exception) -> dict[str, Any]:
 def _headers(error: Exception) -> dict[str, str]:
     if isinstance(error, errors.Busy):
         return {"Retry-After": str(error.retry_after_s)}
+    if isinstance(error, errors.NoKey | errors.TooManyRequests):
+        return error.headers
     return {}
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import partial
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 
-from app import answers, schemas
+from app import answers, idempotency, schemas
 from app.errors import (
     FieldError,
     InvalidRequest,
@@ -20,14 +21,27 @@ from app.errors import (
     UnknownJob,
     UnsupportedType,
 )
-from app.negotiation import JSON, PNG, choose_type, patience_ms, wants_async
-from app.service import Made, PictureRequest, Service
+from app.formats import LOSSLESS, MEDIA_TYPES, encoding, media_type
+from app.gauges import measure
+from app.guard import caller_of
+from app.negotiation import JSON, choose_type, patience_ms, wait_s, wants_async
+from app.service import Service
 from app.settings import MAX_BUDGET_MS
+from app.stages import Accepted, Made, PictureRequest
+
+if TYPE_CHECKING:
+    from app.contract.jobs import Encoding
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 PROBLEM = schemas.openapi_problem()
-REFUSALS: dict[int | str, dict[str, Any]] = dict.fromkeys((406, 413, 415, 422, 503, 504), PROBLEM)
+REFUSALS: dict[int | str, dict[str, Any]] = dict.fromkeys(
+    (401, 406, 413, 415, 422, 429, 503, 504), PROBLEM
+)
 
+HTTP_FIELDS = {
+    *("latency_budget_ms", "response_format"),
+    *("output_format", "output_quality", "embed_metadata"),
+}
 IMAGE_INDEX = re.compile(r"[0-9]{1,2}", re.ASCII)
 JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
@@ -51,10 +65,14 @@ def require_json(request: Request) -> None:
         )
 
 
-def known_job_id(job_id: str) -> str:
-    """Refuse what can be no job's id before anybody looks for it."""
+Serving = Annotated[Service, Depends(service_of)]
+
+
+async def known_job_id(job_id: str, request: Request, service: Serving) -> str:
+    """Refuse what can be no job's id before anybody looks for it, and the jobs of other keys."""
     if not JOB_ID.fullmatch(job_id):
         raise UnknownJob("That is not the id of a job.")
+    await service.check_owner(job_id, owner_of(request))
     return job_id
 
 
@@ -65,10 +83,10 @@ def known_index(index: str) -> int:
     return int(index)
 
 
-Serving = Annotated[Service, Depends(service_of)]
 JobId = Annotated[str, Depends(known_job_id)]
 ImageIndex = Annotated[int, Depends(known_index)]
 Accept = Annotated[str, Header()]
+IdempotencyKey = Annotated[str, Header()]
 ReadTimeout = Annotated[str, Header(alias="x-stainless-read-timeout")]
 Needs = [Depends(require_json)]
 
@@ -86,19 +104,24 @@ async def generate(
     accept: Accept = "*/*",
     prefer: Annotated[str, Header()] = "",
     read_timeout_s: ReadTimeout = "",
+    idempotency_key: IdempotencyKey = "",
 ) -> Response:
     """Make pictures within the latency budget and wait for them, or not with respond-async."""
-    wanted = choose_type(accept, (JSON, PNG))
-    if wanted is None:
-        raise NotAcceptable("The answer can be application/json or image/png.")
-    asked = picture_request(wish, service, read_timeout_s)
-    if wants_async(prefer):
-        return await _accept(asked, service)
-    if wanted == PNG and wish.num_images > 1:
-        raise InvalidRequest([FieldError("num_images", "must be 1 when Accept is image/png")])
-    with_images = wanted == PNG or wish.response_format == "b64_json"
-    made = await service.generate(asked, partial(left, request), with_images=with_images)
-    return _picture(made) if wanted == PNG else _described(made)
+    wanted = _answer_type(wish, accept)
+    if wanted != JSON and wish.num_images > 1:
+        raise InvalidRequest([FieldError("num_images", f"must be 1 when Accept is {wanted}")])
+    plain = picture_request(wish, service, read_timeout_s, encoding=_encoding(wish, wanted))
+    asked = signed(plain, wish, request, idempotency_key)
+    with_images = wanted != JSON or wish.response_format == "b64_json"
+    if not wants_async(prefer):
+        made = await service.generate(asked, partial(left, request), with_images=with_images)
+        return _shown(made, wanted)
+    accepted, seconds = await service.accept(asked), wait_s(prefer)
+    soon = await service.soon(accepted, seconds, with_images=with_images)
+    if soon is not None:
+        return _shown(soon, wanted)
+    applied = f"respond-async, wait={seconds:.0f}" if seconds else "respond-async"
+    return await to_follow(accepted, service, {"Preference-Applied": applied})
 
 
 @router.get("/jobs/{job_id}", response_model=schemas.JobBody, responses={404: PROBLEM})
@@ -110,12 +133,13 @@ async def job_status(job_id: JobId, service: Serving) -> Response:
 @router.get(
     "/jobs/{job_id}/images/{index}",
     response_class=Response,
-    responses={200: {"content": {PNG: {}}}, 404: PROBLEM},
+    responses={200: {"content": {kind: {} for kind in MEDIA_TYPES.values()}}, 404: PROBLEM},
 )
 async def job_image(job_id: JobId, index: ImageIndex, service: Serving) -> Response:
     """Return one picture of a finished job."""
     image = await service.image(job_id, index)
-    return Response(image, headers={"Cache-Control": "private, max-age=300"}, media_type=PNG)
+    kept = {"Cache-Control": "private, max-age=300"}
+    return Response(image, headers=kept, media_type=media_type(image))
 
 
 @router.delete(
@@ -167,19 +191,43 @@ async def readyz(service: Serving) -> Response:
 @router.get("/metrics", response_class=Response)
 async def metrics(service: Serving) -> Response:
     """Return the metrics in the Prometheus text format."""
-    await service.measure()
+    await measure(service.queue, service.telemetry)
     return Response(service.telemetry.render(), headers={"Content-Type": METRICS_TYPE})
 
 
 def picture_request(
-    wish: schemas.PlanRequest, service: Service, read_timeout_s: str
+    wish: schemas.PlanRequest, service: Service, read_timeout_s: str, **more: Any
 ) -> PictureRequest:
     """Say what is wanted in the service's words; the budget may be the client's patience."""
-    given = wish.model_dump(exclude={"latency_budget_ms", "response_format"})
+    given = wish.model_dump(exclude=HTTP_FIELDS)
+    budget_ms = wish.latency_budget_ms or usual_budget_ms(service, read_timeout_s)
+    return PictureRequest(budget_ms=budget_ms, **given, **more)
+
+
+def usual_budget_ms(service: Service, read_timeout_s: str) -> float:
+    """Return the budget of a request that names none: the client's patience if it tells that."""
     hint_ms = patience_ms(read_timeout_s)
     fallback_ms = service.settings.default_budget_ms if hint_ms is None else hint_ms
-    budget_ms = wish.latency_budget_ms or min(fallback_ms, MAX_BUDGET_MS)
-    return PictureRequest(budget_ms=budget_ms, **given)
+    return min(fallback_ms, MAX_BUDGET_MS)
+
+
+def owner_of(request: Request) -> str:
+    """Return whose key a request came with, an empty string where there are no keys."""
+    key = caller_of(request)
+    return "" if key is None else key.name
+
+
+def signed(
+    asked: PictureRequest, wish: BaseModel, request: Request, idempotency_key: str = ""
+) -> PictureRequest:
+    """Say who asks, how many jobs that may be, and which earlier request it may repeat."""
+    key, owner = caller_of(request), owner_of(request)
+    return replace(
+        asked,
+        owner=owner,
+        concurrent_jobs=0 if key is None else key.concurrent_jobs,
+        once=idempotency.once(idempotency_key, owner, wish),
+    )
 
 
 def body(message: BaseModel, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -193,16 +241,22 @@ async def left(request: Request) -> None:
         pass
 
 
-async def _accept(asked: PictureRequest, service: Service) -> Response:
-    accepted = await service.submit(asked)
-    service.watch(accepted)
+async def to_follow(
+    accepted: Accepted, service: Service, further: dict[str, str] | None = None
+) -> Response:
+    """Answer with the address of a job that was not waited for to its end."""
     headers = {
         "Location": f"/jobs/{accepted.job.id}",
-        "Preference-Applied": "respond-async",
         "X-Job-Id": accepted.job.id,
+        **_replayed(accepted),
+        **(further or {}),
     }
     status = await service.status(accepted.job.id)
     return body(answers.job(status), 202, headers)
+
+
+def _shown(made: Made, wanted: str) -> Response:
+    return _described(made) if wanted == JSON else _picture(made)
 
 
 def _described(made: Made) -> Response:
@@ -210,7 +264,23 @@ def _described(made: Made) -> Response:
 
 
 def _picture(made: Made) -> Response:
-    return Response(made.images[0], headers=_headers(made), media_type=PNG)
+    picture = made.images[0]
+    return Response(picture, headers=_headers(made), media_type=media_type(picture))
+
+
+def _answer_type(wish: schemas.GenerateRequest, accept: str) -> str:
+    formats = (wish.output_format,) if wish.output_format else tuple(MEDIA_TYPES)
+    offers = (JSON, *(MEDIA_TYPES[name] for name in formats))
+    wanted = choose_type(accept, offers)
+    if wanted is None:
+        raise NotAcceptable(f"The answer can be {' or '.join(offers)}.")
+    return wanted
+
+
+def _encoding(wish: schemas.GenerateRequest, wanted: str) -> Encoding:
+    accepted = {kind: name for name, kind in MEDIA_TYPES.items()}.get(wanted, LOSSLESS)
+    name, described = wish.output_format or accepted, wish.embed_metadata
+    return encoding(name, wish.output_quality, "output_quality", described=described)
 
 
 def _headers(made: Made) -> dict[str, str]:
@@ -219,4 +289,9 @@ def _headers(made: Made) -> dict[str, str]:
         "X-Blockcache-Plan": made.result.plan.name,
         "X-Blockcache-Budget-Met": str(made.met).lower(),
         "X-Job-Id": made.result.job_id,
+        **_replayed(made.accepted),
     }
+
+
+def _replayed(accepted: Accepted) -> dict[str, str]:
+    return {} if accepted.first else {"Idempotent-Replayed": "true"}

@@ -56,6 +56,9 @@ class GenerateRequest(PlanRequest):
     guidance_scale: float | None = Field(default=None, ge=1, le=30)
     seed: int | None = Field(default=None, ge=0, le=MAX_SEED)
     response_format: Literal["b64_json", "url"] = "b64_json"
+    output_format: Literal["png", "jpeg", "webp"] | None = None
+    output_quality: int | None = Field(default=None, ge=1, le=100)
+    embed_metadata: bool = True
 
     @model_validator(mode="after")
     def _seeds_fit(self) -> GenerateRequest:

@@ -22,6 +22,7 @@ from app.telemetry import JsonLines
 
 if TYPE_CHECKING:
     from app.contract.ports import GatewayQueue
+    from app.feeds import Feeds
     from app.settings import Settings
 
 LOG = logging.getLogger("blockcache.gateway")
@@ -58,14 +59,27 @@ def run(settings: Settings) -> None:
 
 def server(settings: Settings, queue: GatewayQueue) -> uvicorn.Server:
     """Return the configured server around a new application."""
+    app = create_app(settings, queue)
     config = uvicorn.Config(
-        create_app(settings, queue),
+        app,
         access_log=False,
         log_config=None,
         server_header=False,
         timeout_graceful_shutdown=max(1, round(settings.shutdown_grace_s)),
     )
-    return uvicorn.Server(config)
+    return _Server(config, app.state.feeds)
+
+
+class _Server(uvicorn.Server):
+    """Ends streams of events before it waits for open requests, as they end with a job only."""
+
+    def __init__(self, config: uvicorn.Config, feeds: Feeds) -> None:
+        super().__init__(config)
+        self._feeds = feeds
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._feeds.close()
+        await super().shutdown(sockets)
 
 
 def log_as_json(level: int = logging.INFO) -> None:

@@ -5,19 +5,27 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-import uuid
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from app import admission, errors
-from app.contract.errors import QueueFull, StoreUnavailable, WaitTimeout
-from app.contract.jobs import FINAL_STATES, Job, JobState, PlanOrder, Result
-from app.fleet import Fleet, FleetReader, Offer, choose
-from app.refusals import failed, refusal
-from app.settings import MAX_BUDGET_MS
+from app.contract.errors import (
+    AlreadyAccepted,
+    QueueFull,
+    StoreUnavailable,
+    TooManyJobs,
+    WaitTimeout,
+)
+from app.contract.jobs import FINAL_STATES, JobState, Result
+from app.deciding import Decider
+from app.fleet import Fleet, FleetReader
+from app.refusals import failed
+from app.stages import Accepted, Decision, Made, PictureRequest, order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from app.contract.jobs import Outcome
     from app.contract.ports import GatewayQueue, JobStatus
@@ -27,56 +35,7 @@ if TYPE_CHECKING:
     Gone = Callable[[], Coroutine[None, None, None]]
 
 RECONNECT_S = 0.2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PictureRequest:
-    """What a caller wants. None leaves the choice to the service."""
-
-    budget_ms: float
-    prompt: str = ""
-    negative_prompt: str = ""
-    model: str | None = None
-    width: int | None = None
-    height: int | None = None
-    guidance_scale: float | None = None
-    seed: int | None = None
-    num_images: int = 1
-    min_quality: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """An admitted request: by which offer, under which promise."""
-
-    offer: Offer
-    admit: admission.Admit
-    overhead_ms: float
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """A job in the queue and the moment (of the gateway's clock) its request came in."""
-
-    job: Job
-    budget_ms: float
-    created_unix_ms: float
-    started_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """A finished job: what happened, its pictures if they were asked for, and by when."""
-
-    accepted: Accepted
-    result: Result
-    images: tuple[bytes, ...]
-    elapsed_ms: float
-
-    @property
-    def met(self) -> bool:
-        """Whether the budget was kept."""
-        return self.elapsed_ms <= self.accepted.budget_ms
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -100,35 +59,84 @@ class Service:
         Raises one of Refused, or a ContractError.
         """
         accepted = await self.submit(request, reserve=True)
-        result = self._result(accepted, await self._outcome(accepted, gone))
+        return await self.complete(accepted, gone, with_images=with_images)
+
+    async def complete(self, accepted: Accepted, gone: Gone, *, with_images: bool = True) -> Made:
+        """Wait for an accepted job as `generate` does."""
+        outcome = await self._outcome(accepted, gone)
+        return await self.conclude(accepted, outcome, with_images=with_images)
+
+    async def conclude(
+        self, accepted: Accepted, outcome: Outcome, *, with_images: bool = True
+    ) -> Made:
+        """Count an outcome somebody waited for and fetch its pictures; raises one of Refused."""
+        result = self._result(accepted, outcome)
         images = await self._images(result) if with_images else ()
-        elapsed_ms = (self.clock() - accepted.started_s) * 1000
         timing = result.timing
+        if not accepted.first:
+            return Made(accepted, result, images, timing.total_ms)
+        elapsed_ms = (self.clock() - accepted.started_s) * 1000
         self.overhead.observe(elapsed_ms - timing.queue_ms - timing.making_ms)
         self.telemetry.finished(accepted.job.model, result, elapsed_ms, accepted.budget_ms)
         return Made(accepted, result, images, elapsed_ms)
+
+    async def soon(self, accepted: Accepted, wait_s: float, *, with_images: bool) -> Made | None:
+        """Return what was made if it is there within `wait_s`; the job goes on otherwise.
+
+        How it ends is counted by who watches it. Raises like `generate`.
+        """
+        if not wait_s:
+            return None
+        try:
+            outcome = await self.queue.wait(accepted.job.id, wait_s)
+        except WaitTimeout:
+            return None
+        made = await self.conclude(replace(accepted, first=False), outcome, with_images=with_images)
+        return replace(made, accepted=accepted)
 
     async def submit(self, request: PictureRequest, *, reserve: bool = False) -> Accepted:
         """Put an admitted request into the queue.
 
         With `reserve` the deadline leaves time for the answer to be sent, else the whole budget is
-        the job's. Raises one of Refused, or a ContractError.
+        the job's. A request made before with the same idempotency key is its job again. Raises one
+        of Refused, or a ContractError.
         """
         started_s = self.clock()
         self._check(request)
+        if request.once and (known := await self.queue.accepted_before(request.once)):
+            return await self._again(known, request, started_s)
         try:
             decision = await self.decide(request)
-            job = self._job(request, decision)
+            job = order(request, decision, self.settings.guidance_scale, self.random_seed)
             given_ms = request.budget_ms - (decision.overhead_ms if reserve else 0.0)
-            deadline_unix_ms = await self.queue.submit(job, given_ms)
-        except (errors.Refused, QueueFull):
+            deadline_unix_ms = await self.queue.submit(
+                job, given_ms, most_live=request.concurrent_jobs, once=request.once
+            )
+        except AlreadyAccepted as error:
+            return await self._again(error.job_id, request, started_s)
+        except (errors.Refused, QueueFull, TooManyJobs):
             self.telemetry.ended("refused")
             raise
-        return Accepted(job, request.budget_ms, deadline_unix_ms - given_ms, started_s)
+        created_unix_ms, kept = deadline_unix_ms - given_ms, request.once is not None
+        return Accepted(job, request.budget_ms, created_unix_ms, started_s, kept=kept)
+
+    async def accept(self, request: PictureRequest) -> Accepted:
+        """Put a request into the queue that nobody waits for; raises like `submit`."""
+        accepted = await self.submit(request)
+        self.watch(accepted)
+        return accepted
 
     def watch(self, accepted: Accepted) -> None:
         """Count how a job that nobody waits for ends."""
-        task = asyncio.create_task(self._watch(accepted))
+        if accepted.first:
+            self._aside(self._watch(accepted))
+
+    def leave(self, accepted: Accepted) -> None:
+        """Cancel a job whose only waiter left; returns at once."""
+        self._aside(self._let_go(accepted))
+
+    def _aside(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
         self.watchers.add(task)
         task.add_done_callback(self.watchers.discard)
 
@@ -140,17 +148,8 @@ class Service:
 
     async def decide(self, request: PictureRequest) -> Decision:
         """Say how a request would be served now; raises one of Refused."""
-        offer = choose(await self.fleet.read(), request.model, request.width, request.height)
-        overhead_ms = self.overhead.p95_ms
-        verdict = await self._admit(request, offer, overhead_ms, request.budget_ms)
-        if isinstance(verdict, admission.Queued):
-            # A longer budget lets more of the queue go first: all of it is the safe answer.
-            whole = await self._admit(request, offer, overhead_ms, MAX_BUDGET_MS)
-            verdict = whole if isinstance(whole, admission.Queued) else verdict
-        if not isinstance(verdict, admission.Admit):
-            self.overhead.relax()
-            raise refusal(verdict)
-        return Decision(offer, verdict, overhead_ms)
+        parts = self.queue, self.settings, self.telemetry, self.fleet, self.overhead
+        return await Decider(*parts).decide(request)
 
     async def status(self, job_id: str) -> JobStatus:
         """Return what is known of a job; raises UnknownJob."""
@@ -158,6 +157,11 @@ class Service:
         if status is None:
             raise errors.UnknownJob(f"No job {job_id}; results are kept for a limited time.")
         return status
+
+    async def check_owner(self, job_id: str, owner: str) -> None:
+        """Raise UnknownJob for somebody else's job; nobody's is everybody's."""
+        if owner and await self.queue.owner(job_id) not in {None, "", owner}:
+            raise errors.UnknownJob(f"No job {job_id}; results are kept for a limited time.")
 
     async def image(self, job_id: str, index: int) -> bytes:
         """Return one finished picture; raises UnknownJob or UnknownImage."""
@@ -178,15 +182,6 @@ class Service:
         """Return what live workers offer."""
         return await self.fleet.read()
 
-    async def measure(self) -> None:
-        """Bring the queue's and workers' gauges up to date, as far as the store answers."""
-        try:
-            self.telemetry.queue(await self.queue.depths(), await self.queue.dead_letters())
-            self.telemetry.workers(await self.queue.cards())
-            self.telemetry.store(True)
-        except StoreUnavailable:
-            self.telemetry.store(False)
-
     def _check(self, request: PictureRequest) -> None:
         chars = self.settings.max_prompt_chars
         limits = (
@@ -202,34 +197,6 @@ class Service:
         if wrong:
             raise errors.InvalidRequest(wrong)
 
-    async def _admit(
-        self, request: PictureRequest, offer: Offer, overhead_ms: float, horizon_ms: float
-    ) -> admission.Verdict:
-        backlog = await self.queue.backlog(offer.model, horizon_ms)
-        now_unix_ms = (await self.fleet.read()).now_unix_ms
-        load = admission.Load(offer.cards, backlog, now_unix_ms, overhead_ms)
-        ask = admission.Ask(request.budget_ms, request.num_images, request.min_quality)
-        return admission.admit(ask, offer.book, load)
-
-    def _job(self, request: PictureRequest, decision: Decision) -> Job:
-        seed = self.random_seed() if request.seed is None else request.seed
-        book = decision.offer.book
-        usual = book.made.get("guidance_scale", self.settings.guidance_scale)
-        guidance = request.guidance_scale
-        return Job(
-            id=uuid.uuid4().hex,
-            model=book.model,
-            revision=book.revision,
-            prompt=request.prompt,
-            negative_prompt=request.negative_prompt,
-            seeds=tuple(range(seed, seed + request.num_images)),
-            width=book.width,
-            height=book.height,
-            guidance_scale=float(usual if guidance is None else guidance),
-            plan=PlanOrder.of(decision.admit.choice.picked),
-            min_quality=request.min_quality,
-        )
-
     async def _outcome(self, accepted: Accepted, gone: Gone) -> Outcome:
         waiting = asyncio.create_task(self._wait(accepted))
         leaving = asyncio.create_task(gone())
@@ -237,7 +204,7 @@ class Service:
             await asyncio.wait({waiting, leaving}, return_when=asyncio.FIRST_COMPLETED)
             if waiting.done():
                 return waiting.result()
-            await self._abandon(accepted, "cancelled")
+            await self._let_go(accepted)
             raise errors.CallerGone("The caller disconnected.")
         finally:
             waiting.cancel()
@@ -245,11 +212,18 @@ class Service:
             await asyncio.gather(waiting, leaving, return_exceptions=True)
 
     async def _wait(self, accepted: Accepted) -> Outcome:
+        return await self.patiently(accepted, partial(self.queue.wait, accepted.job.id))
+
+    async def patiently(self, accepted: Accepted, look: Callable[[float], Awaitable[T]]) -> T:
+        """Return what `look(timeout_s)` finds before budget and grace are over.
+
+        Raises DeadlineMissed when it finds nothing, after the job was cancelled.
+        """
         patience_ms = accepted.budget_ms + self.settings.grace_for(accepted.budget_ms)
         until_s = accepted.started_s + patience_ms / 1000
         while True:
             try:
-                return await self.queue.wait(accepted.job.id, max(0.0, until_s - self.clock()))
+                return await look(max(0.0, until_s - self.clock()))
             except WaitTimeout:
                 await self._abandon(accepted, "missed")
                 raise errors.DeadlineMissed(
@@ -261,7 +235,16 @@ class Service:
                     raise
                 await asyncio.sleep(RECONNECT_S)
 
+    async def _let_go(self, accepted: Accepted) -> None:
+        if accepted.kept:
+            self.watch(accepted)
+            return
+        with suppress(StoreUnavailable):
+            await self._abandon(accepted, "cancelled")
+
     async def _abandon(self, accepted: Accepted, outcome: str) -> None:
+        if not accepted.first:
+            return
         self.telemetry.ended(outcome, accepted.job.model if outcome == "missed" else None)
         await self.queue.cancel(accepted.job.id)
 
@@ -269,8 +252,14 @@ class Service:
         if isinstance(outcome, Result):
             return outcome
         name, error = failed(outcome)
-        self.telemetry.ended(name, None if name == "cancelled" else accepted.job.model)
+        if accepted.first:
+            self.telemetry.ended(name, None if name == "cancelled" else accepted.job.model)
         raise error
+
+    async def _again(self, job_id: str, request: PictureRequest, started_s: float) -> Accepted:
+        status = await self.status(job_id)
+        created = float(status.created_unix_ms)
+        return Accepted(status, request.budget_ms, created, started_s, first=False, kept=True)
 
     async def _images(self, result: Result) -> tuple[bytes, ...]:
         numbers = range(len(result.seeds))

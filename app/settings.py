@@ -4,35 +4,50 @@ from __future__ import annotations
 
 import ipaddress
 import math
+import re
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 from app.errors import SettingsError
+from app.keys import ApiKey, parse_keys, read_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 PREFIX = "BLOCKCACHE_"
 STORE_SCHEMES = frozenset({"redis", "rediss", "unix"})
+SECRETS = frozenset({"store_url", "keys"})
+ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?", re.ASCII)
 TRUTHS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 MAX_BUDGET_MS = 600_000.0
 MAX_PROMPT_CHARS = 2000
 MAX_IMAGES = 8
+MAX_STREAMS = 100_000
+MAX_MODELS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything the gateway can be told. Raises SettingsError naming the setting that is wrong.
 
+    With `keys`, or a `keys_file` to read more from, nobody is let in without one.
+    `models` are served here even while none of their workers runs: asked for one of these, the
+    gateway says "in a moment" and counts the wish, so that an autoscaler can start a worker.
     Without `grace_ms` a late picture is waited for twice its budget and ten seconds more.
     """
 
     store_url: str
+    models: tuple[str, ...] = ()
     host: str = "127.0.0.1"
     port: int = 8000
     allow_anonymous: bool = False
+    keys: tuple[ApiKey, ...] = ()
+    keys_file: str | None = None
+    metrics_need_key: bool = False
+    cors_origins: tuple[str, ...] = ()
     default_budget_ms: float = 10_000.0
     grace_ms: float | None = None
     guidance_scale: float = 3.0
@@ -43,16 +58,21 @@ class Settings:
     fleet_ttl_ms: float = 100.0
     body_timeout_s: float = 30.0
     shutdown_grace_s: float = 10.0
+    max_event_streams: int = 1000
+    heartbeat_s: float = 15.0
 
     def __post_init__(self) -> None:
         for name, rule in RULES.items():
             value = getattr(self, name)
             if not rule.accepts(value):
                 raise SettingsError(f"{name} must be {rule.allowed}, not {_shown(name, value)}")
-        if not (self.allow_anonymous or is_loopback(self.host)):
+        if self.keys and self.allow_anonymous:
+            raise SettingsError("allow_anonymous lets anybody in, but keys are set: choose one")
+        if not (self.keys or self.allow_anonymous or is_loopback(self.host)):
             raise SettingsError(
                 f"host {self.host} can be reached from other machines and no keys are configured; "
-                "use 127.0.0.1, or say --allow-anonymous to let anybody in"
+                "make one with `blockcache keys NAME` and name its file with --keys-file, use "
+                "127.0.0.1, or say --allow-anonymous to let anybody in"
             )
 
     def grace_for(self, budget_ms: float) -> float:
@@ -67,7 +87,7 @@ class Settings:
         given = {name: value for name, value in overrides.items() if value is not None}
         if "store_url" not in {**values, **given}:
             raise SettingsError("BLOCKCACHE_STORE_URL (or --store-url) is missing: where is Redis?")
-        return cls(**{**values, **given})
+        return cls(**_with_keys_of_file({**values, **given}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,16 +113,37 @@ def _between(low: float, high: float) -> Callable[[Any], bool]:
     return lambda value: math.isfinite(value) and low <= value <= high
 
 
+def _is_switch(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_origin(origin: str) -> bool:
+    return origin == "*" or ORIGIN.fullmatch(origin) is not None
+
+
 def _is_store_url(url: str) -> bool:
     return urlsplit(url).scheme in STORE_SCHEMES
 
 
+SWITCH = Rule(lambda text: TRUTHS[text.lower()], _is_switch, "true or false")
+
 RULES: dict[str, Rule] = {
     "store_url": Rule(str, _is_store_url, "a redis://, rediss:// or unix:// URL"),
+    "models": Rule(
+        lambda text: tuple(name.strip() for name in text.split(",")),
+        lambda names: len(names) <= MAX_MODELS and all(names),
+        f"up to {MAX_MODELS} names of models with commas between them",
+    ),
     "host": Rule(str, bool, "a host name or address"),
     "port": Rule(int, _between(0, 65_535), "a whole number from 0 to 65535"),
-    "allow_anonymous": Rule(
-        lambda text: TRUTHS[text.lower()], lambda value: isinstance(value, bool), "true or false"
+    "allow_anonymous": SWITCH,
+    "keys": Rule(parse_keys, lambda keys: isinstance(keys, tuple), "the lines of a keys file"),
+    "keys_file": Rule(str, lambda path: path is None or bool(path), "the path of a file"),
+    "metrics_need_key": SWITCH,
+    "cors_origins": Rule(
+        lambda text: tuple(origin.strip() for origin in text.split(",")),
+        lambda origins: all(map(_is_origin, origins)),
+        "origins like https://example.org with commas between them, or *",
     ),
     "default_budget_ms": Rule(float, _between(1, MAX_BUDGET_MS), "milliseconds from 1 to 600000"),
     "grace_ms": Rule(
@@ -120,10 +161,21 @@ RULES: dict[str, Rule] = {
     "fleet_ttl_ms": Rule(float, _between(0, 500), "milliseconds from 0 to 500"),
     "body_timeout_s": Rule(float, _between(0.1, 600), "seconds from 0.1 to 600"),
     "shutdown_grace_s": Rule(float, _between(0, 600), "seconds from 0 to 600"),
+    "max_event_streams": Rule(
+        int, _between(1, MAX_STREAMS), f"a whole number from 1 to {MAX_STREAMS}"
+    ),
+    "heartbeat_s": Rule(float, _between(0.1, 60), "seconds from 0.1 to 60"),
 }
 
 if set(RULES) != {field.name for field in fields(Settings)}:
     raise AssertionError("every setting needs a rule")
+
+
+def _with_keys_of_file(values: dict[str, Any]) -> dict[str, Any]:
+    path = values.get("keys_file")
+    if path is None:
+        return values
+    return {**values, "keys": (*values.get("keys", ()), *read_keys(Path(path)))}
 
 
 def _variable(name: str) -> str:
@@ -142,5 +194,5 @@ def _parse(name: str, text: str) -> Any:
 
 
 def _shown(name: str, value: Any) -> str:
-    # A store URL may carry a password, so it is never repeated.
-    return "what it is set to" if name == "store_url" else repr(value)
+    # A store URL may carry a password, and a key that nobody hashed is one.
+    return "what it is set to" if name in SECRETS else repr(value)

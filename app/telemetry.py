@@ -17,11 +17,11 @@ from prometheus_client import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from app.contract.cards import WorkerCard
     from app.contract.jobs import Result
-    from app.contract.ports import Backlog
+    from app.contract.ports import Backlog, StoreMemory
 
 OUTCOMES = ("done", "late", "failed", "cancelled", "dead", "missed", "refused")
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
@@ -48,6 +48,9 @@ class Telemetry:
         self._jobs = self._counter("jobs", "Requests for pictures by how they ended", "outcome")
         for outcome in OUTCOMES:
             self._jobs.labels(outcome)
+        self._unserved = self._counter(
+            "unserved_requests", "Requests for a model of this service without a worker", "model"
+        )
 
     def _define_gauges(self) -> None:
         self._depth = self._gauge("queue_depth", "Jobs waiting", "model")
@@ -55,15 +58,29 @@ class Telemetry:
         self._worker_up = self._gauge("worker_up", "1 for a ready worker", "worker", "model")
         self._dead = self._gauge("dead_letters", "Jobs that were given up")
         self._store_up = self._gauge("store_up", "1 while the store answers")
+        self._store_used = self._gauge("store_memory_bytes", "Memory the store uses")
+        self._store_limit = self._gauge(
+            "store_memory_limit_bytes", "Memory the store may use; 0 without a limit"
+        )
 
     def _define_histograms(self) -> None:
         self._durations = self._histogram(
             "request_duration_seconds", "From headers in to body out", SECONDS, "route", "status"
         )
-        self._waits = self._histogram("queue_wait_seconds", "From acceptance to start", SECONDS)
-        self._used = self._histogram("budget_used_ratio", "Time taken / budget", BUDGET_RATIOS)
+        self._waits = self._histogram(
+            "queue_wait_seconds", "From acceptance to start", SECONDS, "model"
+        )
+        self._asked = self._histogram(
+            "budget_seconds", "Budgets of finished requests", SECONDS, "model"
+        )
+        self._used = self._histogram(
+            "budget_used_ratio", "Time taken / budget", BUDGET_RATIOS, "model"
+        )
         self._errors = self._histogram(
-            "plan_error_ratio", "Time a plan took / time it was predicted to take", ERROR_RATIOS
+            "plan_error_ratio",
+            "Time a plan took / time it was predicted to take",
+            ERROR_RATIOS,
+            "model",
         )
 
     def request(self, route: str, status: int, duration_s: float) -> None:
@@ -75,12 +92,14 @@ class Telemetry:
         met = elapsed_ms <= budget_ms
         self._jobs.labels("done" if met else "late").inc()
         self._budgets.labels(model, "true" if met else "false").inc()
-        self._used.observe(elapsed_ms / budget_ms)
-        self._waits.observe(result.timing.queue_ms / 1000)
+        self._asked.labels(model).observe(budget_ms / 1000)
+        self._used.labels(model).observe(elapsed_ms / budget_ms)
+        self._waits.labels(model).observe(result.timing.queue_ms / 1000)
         self._plans.labels(model, result.plan.name).inc()
         self._replans.labels(model).inc(float(result.plan.replanned))
         if result.plan.predicted_ms > 0:
-            self._errors.observe(result.timing.making_ms / result.plan.predicted_ms)
+            ratio = result.timing.making_ms / result.plan.predicted_ms
+            self._errors.labels(model).observe(ratio)
 
     def ended(self, outcome: str, model: str | None = None) -> None:
         """Record a request that got no picture; a promise to `model`, if any, was not kept."""
@@ -88,9 +107,23 @@ class Telemetry:
         if model is not None:
             self._budgets.labels(model, "false").inc()
 
+    def serves(self, models: Iterable[str]) -> None:
+        """Count from 0 for models of this service, so that the first request is an increase."""
+        for model in models:
+            self._unserved.labels(model)
+
+    def unserved(self, model: str) -> None:
+        """Record a request for a model of this service that has no worker now."""
+        self._unserved.labels(model).inc()
+
     def store(self, reachable: bool) -> None:
         """Record whether the store answered just now."""
         self._store_up.set(reachable)
+
+    def store_memory(self, memory: StoreMemory) -> None:
+        """Record how full the store is."""
+        self._store_used.set(memory.used_bytes)
+        self._store_limit.set(memory.limit_bytes)
 
     def queue(self, depths: Mapping[str, Backlog], dead_letters: int) -> None:
         """Record the queue as it is now."""
@@ -109,6 +142,9 @@ class Telemetry:
             # A model with a worker and an empty queue has a depth of 0, not no depth.
             self._depth.labels(card.model)
             self._work.labels(card.model)
+            # A share needs both its parts before the first budget is kept or missed.
+            for met in ("true", "false"):
+                self._budgets.labels(card.model, met)
 
     def render(self) -> bytes:
         """Return all metrics in the Prometheus text format."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from app.client import Client
-from app.errors import ChildDied, PortTaken
+from app.errors import ChildDied, PortTaken, ServiceError
 from app.serve import bind
 from app.store import LAUNCHER, EmbeddedStore
 from app.terminal import console
@@ -147,7 +147,9 @@ def _watch(children: Sequence[Child]) -> None:
 
 def _say_ready(port: int, screen: Console) -> None:
     url = f"http://{HOST}:{port}"
-    with Client(url) as client:
+    minima: list[float] = []
+    # Where keys are configured and none is in the environment, the example has a usual budget.
+    with Client(url, key=os.environ.get("BLOCKCACHE_KEY", "")) as client, suppress(ServiceError):
         minima = [offer["minimum_latency_ms"] for offer in client.plans()]
     # Enough for a good plan here, in whole seconds.
     budget_ms = math.ceil(3 * max(minima, default=1000) / 1000) * 1000

@@ -134,6 +134,12 @@ class CostModel:
         """Predict the milliseconds that 95 of 100 runs stay within."""
         return self.total_ms(steps, unit_runs, batch) * self.drift.p95 / self.drift.median
 
+    @property
+    def preview_ms(self) -> float:
+        """Predict the median milliseconds one preview of one image adds to a run."""
+        stage = self.at(1)
+        return (stage.decode_ms + stage.png_ms) * self.drift.median
+
     def drifted(self, drift: Drift) -> Self:
         """Return the same measured costs with another drift."""
         return replace(self, drift=drift)

@@ -7,18 +7,24 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from app.contract.infotext import infotext
 from app.contract.jobs import RanPlan, Result, Timing
 from schedules.book import Plan, Quality
 from schedules.errors import InvalidSchedule
 from schedules.planner import Infeasible, Priced, refit, remaining_ms
 from schedules.planner import plan as best_plan
+from workers.encoding import to_file
 from workers.errors import ModelError
 from workers.pace import Pace
+from workers.previews import Previews, nobody
 from workers.rendering import Rendered, render
 from workers.sampler import Frame, Prompt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from app.contract.jobs import Job, PlanOrder
     from app.contract.ports import Claimed
@@ -28,6 +34,8 @@ if TYPE_CHECKING:
     from workers.correction import Correction
     from workers.lease import Lease
     from workers.pipeline import Model
+    from workers.previews import Show
+    from workers.rendering import ToFile
 
 # Of the margin that plans are chosen with, how much is kept free while they run.
 STRAY_SHARE = 0.25
@@ -78,8 +86,9 @@ def run_batch(
     lease: Lease,
     claimed_s: float,
     must_stop: Callable[[], bool],
+    show: Show = nobody,
 ) -> Ran:
-    """Make all pictures of a batch of one class.
+    """Make all pictures of a batch of one class; previews go to `show` if there is time for them.
 
     `claimed_s` is when the leases were granted, on the monotonic clock. Raises Stopped when nobody
     waits any more or the worker must stop, InvalidSchedule when the plan was made for another UNet.
@@ -91,16 +100,34 @@ def run_batch(
     ordered = ordered_plan(job.plan, desk.book)
     left_ms = (deadline_s - time.monotonic()) * 1e3
     priced = _refitted(desk, ordered, left_ms, len(prompts), job.min_quality)
-    after_ms = remaining_ms(priced.plan, desk.book, desk.costs, batch=len(prompts))
+    previews_ms = desk.costs.preview_ms * sum(claim.job.previews for claim in claims)
+    seen = claims if priced.predicted_ms + previews_ms <= left_ms else ()
+    previews = Previews(desk.model, seen, priced.plan.steps, show)
+    shown_ms, *shown_after_ms = previews.remaining_ms(desk.costs.preview_ms)
+    made_after_ms = remaining_ms(priced.plan, desk.book, desk.costs, batch=len(prompts))
+    after_ms = [sum(parts) for parts in zip(made_after_ms, shown_after_ms, strict=True)]
+    predicted_ms = priced.predicted_ms + shown_ms
     # Hurried steps have no measured quality, so a request with a quality floor gets none.
     hurry_by_s = float("inf") if job.min_quality else deadline_s
-    pace = Pace(lease, priced.predicted_ms, after_ms, hurry_by_s, must_stop, _reserve(desk.costs))
-    plan, seen = priced.plan, (job.width, job.height, job.guidance_scale)
-    frame = Frame(*seen, plan.solver, plan.schedule, desk.correction_of(plan))
-    rendered = render(desk.model, prompts, frame, pace)
+    pace = Pace(lease, predicted_ms, after_ms, hurry_by_s, must_stop, _reserve(desk.costs))
+    plan, shape = priced.plan, (job.width, job.height, job.guidance_scale)
+    frame = Frame(*shape, plan.solver, plan.schedule, desk.correction_of(plan))
+    rendered = render(desk.model, prompts, frame, pace, previews, _writer(claims, plan))
     replanned = _work(priced.plan) != _work(ordered)
     ran = ran_plan(priced, desk.costs, len(prompts), replanned, pace.hurried_steps)
-    return Ran(rendered, ran, len(prompts), priced.predicted_ms, pace.slowness)
+    return Ran(rendered, ran, len(prompts), predicted_ms, pace.slowness)
+
+
+def _writer(claims: Sequence[Claimed], plan: Plan) -> ToFile:
+    """Return what writes each picture of a batch as its own job asked."""
+    wanted = [(claim.job, seed) for claim in claims for seed in claim.job.seeds]
+
+    def write(row: int, pixels: NDArray[np.uint8]) -> bytes:
+        job, seed = wanted[row]
+        text = infotext(job, seed, plan.solver, plan.steps, plan.rule)
+        return to_file(pixels, job.encoding, text)
+
+    return write
 
 
 def _refitted(desk: Desk, ordered: Plan, left_ms: float, batch: int, min_quality: float) -> Priced:

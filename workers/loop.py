@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from app.contract.cards import WorkerCard
     from app.contract.jobs import Result
     from app.contract.ports import Claimed, WorkerQueue
+    from workers.previews import Show
     from workers.telemetry import WorkerMetrics
 
 log = logging.getLogger(__name__)
@@ -100,8 +102,12 @@ class WorkerLoop:
         claimed_s = time.monotonic()
         self._announce(busy_ms=expected_ms(claims, self._desk.costs))
         try:
-            with leased(self._queue, claims, self._stall_s(claims)) as lease:
-                ran = run_batch(self._desk, claims, lease, claimed_s, self._must_stop)
+            with (
+                leased(self._queue, claims, self._stall_s(claims)) as lease,
+                ThreadPoolExecutor(1, "previews") as sending,
+            ):
+                show = self._shown_by(sending)
+                ran = run_batch(self._desk, claims, lease, claimed_s, self._must_stop, show)
                 # Before the answers are out: whoever gets one may ask again at once.
                 self._learn(ran)
                 self._announce_free()
@@ -117,6 +123,17 @@ class WorkerLoop:
             self._fail(claims, f"the worker failed: {type(error).__name__}", retry=True)
         finally:
             self._announce(busy_ms=0.0)
+
+    def _shown_by(self, sending: ThreadPoolExecutor) -> Show:
+        """Return what sends previews from another thread: a slow store slows no step down."""
+
+        def send(claim: Claimed, number: int, picture: bytes) -> None:
+            self._attempt(lambda: self._queue.preview(claim, number, picture), "send a preview")
+
+        def show(claim: Claimed, number: int, picture: bytes) -> None:
+            sending.submit(send, claim, number, picture)
+
+        return show
 
     def _stall_s(self, claims: Sequence[Claimed]) -> float:
         """Return how long a batch may go without finishing a step: many times what one takes."""
@@ -169,7 +186,7 @@ class WorkerLoop:
 
     def _announce_free(self) -> None:
         self._busy_until_s = 0.0
-        self._attempt(self._publish)
+        self._attempt(self._publish, "publish the worker card")
 
     def _heartbeat(self) -> None:
         """Publish the card every heartbeat and whenever there is news; withdraw it at the end."""
@@ -185,14 +202,15 @@ class WorkerLoop:
             busy_until = self._queue.now_unix_ms() + round(left_s * 1e3) if left_s else 0
             news = {"costs": self._desk.costs, "busy_until_unix_ms": busy_until, "ready": True}
             self._queue.publish(self._card.copy(**news), self._desk.book)
+            self._metrics.published()
 
-    def _attempt(self, action: Callable[[], None]) -> None:
+    def _attempt(self, action: Callable[[], object], what: str = "publish the worker card") -> None:
         try:
             action()
         except StoreUnavailable as error:
-            log.warning("cannot publish the worker card: %s", error)
+            log.warning("cannot %s: %s", what, error)
         except Exception:  # the thread must go on: without a card the worker gets no work
-            log.exception("cannot publish the worker card")
+            log.exception("cannot %s", what)
 
 
 def batch_factors(costs: CostModel, max_batch: int) -> tuple[float, ...]:

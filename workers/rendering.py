@@ -1,4 +1,4 @@
-"""From prompts to PNG under one plan, with the time every stage took."""
+"""From prompts to picture files under one plan, with the time every stage took."""
 
 from __future__ import annotations
 
@@ -13,16 +13,21 @@ from workers.images import to_pixels, to_png
 from workers.sampler import always, decode, denoise, encode, initial_latents
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from schedules.schedule import Counts
     from workers.pipeline import Model
-    from workers.sampler import Frame, OnStep, Prompt
+    from workers.sampler import Frame, OnDenoised, OnStep, Prompt
+
+    ToFile = Callable[[int, NDArray[np.uint8]], bytes]
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """Finished pictures as PNG, in the order of their prompts, and what really happened."""
+    """Finished pictures as files, in the order of their prompts, and what really happened."""
 
     images: tuple[bytes, ...]
     counts: Counts
@@ -37,20 +42,33 @@ class Rendered:
         return self.encode_ms + self.denoise_ms + self.decode_ms + self.png_ms
 
 
+def plain_png(_row: int, pixels: NDArray[np.uint8]) -> bytes:
+    """Encode a picture as PNG with nothing else in it."""
+    return to_png(pixels)
+
+
 @torch.inference_mode()
 def render(
-    model: Model, prompts: Sequence[Prompt], frame: Frame, on_step: OnStep = always
+    model: Model,
+    prompts: Sequence[Prompt],
+    frame: Frame,
+    on_step: OnStep = always,
+    on_denoised: OnDenoised | None = None,
+    to_file: ToFile = plain_png,
 ) -> Rendered:
-    """Make one picture a prompt as a single batch; raises Stopped when `on_step` says so."""
+    """Make one picture a prompt as a single batch, each encoded by `to_file(row, pixels)`.
+
+    Raises Stopped when `on_step` says so.
+    """
     marks = [time.perf_counter()]
     conditioning = encode(model, prompts, frame)
     start = initial_latents(model, prompts, frame)
     _mark(model, marks)
-    latents, counts = denoise(model, conditioning, start, frame, on_step)
+    latents, counts = denoise(model, conditioning, start, frame, on_step, on_denoised)
     _mark(model, marks)
     pixels = to_pixels(decode(model, latents))
     _mark(model, marks)
-    images = tuple(to_png(picture) for picture in pixels)
+    images = tuple(to_file(row, picture) for row, picture in enumerate(pixels))
     marks.append(time.perf_counter())
     stages = [(b - a) * 1e3 for a, b in pairwise(marks)]
     return Rendered(images, counts, *stages)

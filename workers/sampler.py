@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from workers.pipeline import Model
 
     OnStep = Callable[[int, CacheRun, Tensor], bool]
+    OnDenoised = Callable[[int, Tensor], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +89,12 @@ def denoise(
     latents: Tensor,
     frame: Frame,
     on_step: OnStep = always,
+    on_denoised: OnDenoised | None = None,
 ) -> tuple[Tensor, Counts]:
     """Run all steps of the schedule; return the final latents and what ran.
 
-    After each step `on_step(step, run, latents)` is asked whether to go on; raises Stopped if not,
+    After each step `on_denoised(step, denoised)` is told which final latents the step expects, then
+    `on_step(step, run, latents)` is asked whether to go on; raises Stopped if not,
     CalibrationError when the frame's correction is for another model, solver or schedule.
     """
     steps, correction = frame.schedule.steps, _correction(model, frame)
@@ -102,6 +105,8 @@ def denoise(
             run.begin_step(step)
             walk.advance(step, walk.predict(step))
             device_steps.wait_for_previous()
+            if on_denoised is not None:
+                on_denoised(step, walk.denoised)
             if not on_step(step, run, walk.latents):
                 raise Stopped(f"stopped after step {step + 1} of {steps}")
         return walk.latents, run.counts
@@ -128,6 +133,15 @@ class Walk:
         self._timesteps: tuple[Tensor, ...] = tuple(scheduler.timesteps)
         self._schedulers = [scheduler]  # as each was before a step, to predict any of them again
         self.latents: Tensor = noise * scheduler.init_noise_sigma
+        self._expected: Tensor | None = None
+
+    @property
+    def denoised(self) -> Tensor:
+        """The final latents that the last step expected."""
+        if self._expected is not None:
+            return self._expected
+        kept: Tensor = self._schedulers[-1].model_outputs[-1]  # as solvers of several steps do
+        return kept
 
     def predict(self, step: int, latents: Tensor | None = None) -> Tensor:
         """Call the UNet on latents, by default those of now; return the guided prediction.
@@ -153,7 +167,8 @@ class Walk:
         """Move the latents one step on; every step once, in order."""
         timestep, scheduler = self._timesteps[step], copy(self._schedulers[step])
         stepped = scheduler.step(prediction, timestep, self.latents, return_dict=False)
-        self.latents = stepped[0]
+        self.latents, *expected = stepped
+        self._expected = expected[0] if expected else None
         self._schedulers.append(scheduler)
 
 

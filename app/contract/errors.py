@@ -3,6 +3,9 @@
 ContractError
 ├── DecodeError       bytes in the store are not what this version writes
 ├── QueueFull         the queue holds as many jobs as it may
+├── TooManyJobs       the job's owner has as many queued and running jobs as it may
+├── AlreadyAccepted   the idempotency key stands for a job that was accepted before
+├── KeyReused         the idempotency key stands for another request
 ├── WaitTimeout       no outcome arrived in time
 └── StoreUnavailable  the store cannot be reached, started, or refuses to write
 """
@@ -22,6 +25,22 @@ class DecodeError(ContractError):
 
 class QueueFull(ContractError):
     """The queue holds as many jobs as it may."""
+
+
+class TooManyJobs(ContractError):
+    """The job's owner has as many queued and running jobs as it may."""
+
+
+class AlreadyAccepted(ContractError):
+    """The idempotency key stands for `job_id`, accepted before for the same request."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"this request was accepted before as job {job_id}")
+        self.job_id = job_id
+
+
+class KeyReused(ContractError):
+    """The idempotency key stands for another request."""
 
 
 class WaitTimeout(ContractError):

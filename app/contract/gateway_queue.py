@@ -3,33 +3,49 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
-import logging
+import uuid
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Self
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from redis.exceptions import NoPermissionError
+
+from app.contract import replies
 from app.contract.announcements import Announcements
 from app.contract.cards import WorkerCard
 from app.contract.connection import connect_async, script_text, store_errors, unix_ms
-from app.contract.errors import DecodeError, QueueFull, WaitTimeout
-from app.contract.jobs import Failure, JobState, Result
+from app.contract.errors import (
+    DecodeError,
+    KeyReused,
+    QueueFull,
+    TooManyJobs,
+    WaitTimeout,
+)
+from app.contract.jobs import JobState
 from app.contract.keys import Keys
-from app.contract.ports import Backlog, JobStatus
+from app.contract.ports import Backlog, JobEvent, JobStatus, Quota, StoreMemory
 from schedules.book import PlanBook
 from schedules.errors import InvalidBook
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+    from contextlib import AbstractContextManager
+
     import redis.asyncio
 
     from app.contract.jobs import Job, Outcome
+    from app.contract.ports import Once
     from app.contract.settings import QueueSettings
 
-SCRIPTS = ("submit", "cancel", "status", "backlog", "depths", "dead", "requeue", "cards")
-FULL = -1
+SCRIPTS = ("submit", "cancel", "status", "backlog", "depths", "dead", "requeue", "cards", "rate")
+FULL, OWNER_FULL = -1, -2
 # Announcements wake a waiter at once; this only bounds what a silent network can hide.
 LOOK_AGAIN_S = 5.0
+TAGGED_JOBS = 16
 
-log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class RedisGatewayQueue:
@@ -39,10 +55,12 @@ class RedisGatewayQueue:
         self,
         client: redis.asyncio.Redis,
         announcements: Announcements,
+        news: Announcements,
         settings: QueueSettings,
     ) -> None:
         self._client = client
         self._announcements = announcements
+        self._news = news
         self._settings = settings
         self._keys = Keys(settings.prefix)
         self._scripts = {name: client.register_script(script_text(name)) for name in SCRIPTS}
@@ -50,15 +68,22 @@ class RedisGatewayQueue:
     @classmethod
     def connect(cls, url: str, settings: QueueSettings) -> Self:
         """Return a queue on the store at `url`; connections are made at first use."""
-        announcements = Announcements(connect_async(url, retries=0), Keys(settings.prefix).over)
-        return cls(connect_async(url), announcements, settings)
+        keys = Keys(settings.prefix)
+        over, told = (
+            Announcements(connect_async(url, retries=0), channel)
+            for channel in (keys.over, keys.told)
+        )
+        return cls(connect_async(url), over, told, settings)
 
     async def aclose(self) -> None:
         """Stop listening and close the connections."""
         await self._announcements.aclose()
+        await self._news.aclose()
         await self._client.aclose()
 
-    async def submit(self, job: Job, budget_ms: float) -> int:
+    async def submit(
+        self, job: Job, budget_ms: float, *, most_live: int = 0, once: Once | None = None
+    ) -> int:
         """Accept a job whose deadline is `budget_ms` from now; return the deadline (unix ms)."""
         described = (job.id, job.encode(), job.model, job.batch_class, job.images)
         planned = (job.plan.predicted_ms, job.plan.steps, budget_ms)
@@ -66,30 +91,67 @@ class RedisGatewayQueue:
         limits = (
             settings.max_jobs, settings.unclaimed_ttl_s * 1000, settings.dead_ttl_s * 1000,
         )  # fmt: skip
-        deadline = await self._run("submit", *described, *planned, *limits)
-        if deadline == FULL:
+        remember_ms = budget_ms + (settings.unclaimed_ttl_s + settings.result_ttl_s) * 1000
+        caller = (job.owner or "", most_live, *_named(once), round(remember_ms))
+        reply = await self._run("submit", *described, *planned, *limits, *caller)
+        if reply == FULL:
             raise QueueFull(f"the queue already holds {settings.max_jobs} jobs: try again later")
-        return int(deadline)
+        if reply == OWNER_FULL:
+            raise TooManyJobs(f"{most_live} jobs of this key wait or run: wait for one to end")
+        return replies.accepted(reply)
+
+    async def accepted_before(self, once: Once) -> str | None:
+        """Return the id of the job accepted with `once`, if it is known; raises KeyReused."""
+        with store_errors():
+            found: Any = await self._client.hmget(
+                self._keys.once(once.name), ["job", "fingerprint"]
+            )
+        job_id, fingerprint = (b"" if part is None else bytes(part) for part in found)
+        if not job_id or await self.owner(job_id.decode()) is None:
+            return None
+        if fingerprint.decode() != once.fingerprint:
+            raise KeyReused(replies.REUSED_WORDS)
+        return job_id.decode()
+
+    async def owner(self, job_id: str) -> str | None:
+        """Return whose job it is, an empty string for nobody's, None when it is unknown."""
+        with store_errors():
+            found: Any = await self._client.hmget(self._keys.job(job_id), ["state", "owner"])
+        state, owner = found
+        return None if state is None else (owner or b"").decode()
+
+    async def enter(self, owner: str, most: int, window_ms: int) -> Quota:
+        """Count a request of `owner`, of which `most` are allowed in any `window_ms`."""
+        allowed, remaining, reset_ms = await self._run(
+            "rate", owner, uuid.uuid4().hex, most, window_ms
+        )
+        return Quota(bool(allowed), remaining, reset_ms)
+
+    async def events(self, job_id: str, after: str = "0") -> list[JobEvent]:
+        """Return what happened to a job after the event of that id, oldest first."""
+        with store_errors():
+            found: Any = await self._client.xrange(self._keys.events(job_id), f"({after}")
+        return [replies.event(event_id, fields) for event_id, fields in found]
+
+    def told(self, job_id: str) -> AbstractContextManager[asyncio.Event]:
+        """Give an asyncio event that is set whenever something may have happened to the job."""
+        return self._news.of(job_id)
 
     async def wait(self, job_id: str, timeout_s: float) -> Outcome:
         """Return the outcome once there is one; raises WaitTimeout."""
-        clock = asyncio.get_running_loop()
-        until = clock.time() + timeout_s
-        with self._announcements.of(job_id) as announced:
-            while (outcome := await self._outcome(job_id)) is None:
-                left_s = until - clock.time()
-                if left_s <= 0:
-                    raise WaitTimeout(f"job {job_id} had no outcome within {timeout_s:g} s")
-                await _pause(announced, min(left_s, LOOK_AGAIN_S))
-        return outcome
+        return await self._look(job_id, partial(self._outcome, job_id), timeout_s)
+
+    async def follow(self, job_id: str, seen: int, timeout_s: float) -> Sequence[bytes] | Outcome:
+        """Return the previews beyond the first `seen` once there are any, else the outcome."""
+        return await self._look(job_id, partial(self._unseen, job_id, seen), timeout_s)
 
     async def status(self, job_id: str) -> JobStatus | None:
         """Return what is known of a job, None when it is unknown or long over."""
         found = await self._run("status", job_id)
-        return _status(job_id, found) if found else None
+        return replies.status(job_id, found) if found else None
 
     async def image(self, job_id: str, index: int) -> bytes | None:
-        """Return one finished picture (PNG)."""
+        """Return one finished picture, encoded as its job asked."""
         if index < 0:
             return None
         with store_errors():
@@ -100,6 +162,23 @@ class RedisGatewayQueue:
         """Cancel a queued job now or a running one at its next step; return the state after."""
         state = await self._run("cancel", job_id, self._settings.result_ttl_s * 1000)
         return JobState(state.decode()) if state else None
+
+    async def tag(self, job_id: str, tag: str) -> None:
+        """Remember a job under a tag, beside the latest few of the same tag."""
+        key = self._tag(tag)
+        now_ms = await self.now_unix_ms()
+        with store_errors():
+            async with self._client.pipeline() as pipeline:
+                pipeline.zadd(key, {job_id: now_ms})
+                pipeline.zremrangebyrank(key, 0, -TAGGED_JOBS - 1)
+                pipeline.pexpire(key, self._settings.result_ttl_s * 1000)
+                await pipeline.execute()
+
+    async def tagged(self, tag: str) -> list[str]:
+        """Return the ids of the latest few jobs under a tag, the newest first."""
+        with store_errors():
+            found: Any = await self._client.zrevrange(self._tag(tag), 0, -1)
+        return [job_id.decode() for job_id in found]
 
     async def backlog(self, model: str, budget_ms: float) -> Backlog:
         """Return the queued work of `model` whose deadline is earlier than `budget_ms` from now."""
@@ -117,6 +196,15 @@ class RedisGatewayQueue:
         count, *_ = await self._run("dead", self._settings.dead_ttl_s * 1000, 0)
         return int(count)
 
+    async def memory(self) -> StoreMemory | None:
+        """Return how full the store is, None when its user may not ask."""
+        with store_errors():
+            try:
+                found: Any = await self._client.info("memory")
+            except NoPermissionError:
+                return None
+        return StoreMemory(int(found["used_memory"]), int(found.get("maxmemory", 0)))
+
     async def list_dead(self, limit: int = 100) -> list[JobStatus]:
         """Return the latest dead letters; the outcome of each says why it was given up."""
         _, *ids = await self._run("dead", self._settings.dead_ttl_s * 1000, limit)
@@ -129,7 +217,7 @@ class RedisGatewayQueue:
 
     async def cards(self) -> list[WorkerCard]:
         """Return the cards of all live workers; cards of other versions are left out."""
-        decoded = [_card(payload) for payload in await self._run("cards")]
+        decoded = [replies.card(payload) for payload in await self._run("cards")]
         return [card for card in decoded if card is not None]
 
     async def book(self, digest: str) -> PlanBook | None:
@@ -147,15 +235,42 @@ class RedisGatewayQueue:
             moment: Any = await self._client.time()
         return unix_ms(moment)
 
+    async def _look(
+        self, job_id: str, look: Callable[[], Awaitable[T | None]], timeout_s: float
+    ) -> T:
+        """Return what `look` finds; it looks again whenever the job was announced."""
+        clock = asyncio.get_running_loop()
+        until = clock.time() + timeout_s
+        with self._announcements.of(job_id) as announced:
+            while (found := await look()) is None:
+                left_s = until - clock.time()
+                if left_s <= 0:
+                    raise WaitTimeout(f"job {job_id} had no outcome within {timeout_s:g} s")
+                await _pause(announced, min(left_s, LOOK_AGAIN_S))
+        return found
+
+    async def _unseen(self, job_id: str, seen: int) -> Sequence[bytes] | Outcome | None:
+        with store_errors():
+            previews: Any = await self._client.lrange(self._keys.previews(job_id), seen, -1)
+        return previews or await self._outcome(job_id)
+
+    def _tag(self, tag: str) -> str:
+        # What callers say, or who they are, becomes no part of a key.
+        return self._keys.tag(hashlib.sha256(tag.encode()).hexdigest())
+
     async def _outcome(self, job_id: str) -> Outcome | None:
         with store_errors():
             found: Any = await self._client.hmget(self._keys.job(job_id), ["state", "outcome"])
         state, payload = found
-        return _decoded(state, payload) if payload else None
+        return replies.outcome(state, payload) if payload else None
 
     async def _run(self, script: str, *args: Any) -> Any:
         with store_errors():
             return await self._scripts[script](keys=self._keys.for_scripts(), args=args)
+
+
+def _named(once: Once | None) -> tuple[str, str]:
+    return ("", "") if once is None else (once.name, once.fingerprint)
 
 
 async def _pause(announced: asyncio.Event, seconds: float) -> None:
@@ -163,33 +278,3 @@ async def _pause(announced: asyncio.Event, seconds: float) -> None:
         async with asyncio.timeout(seconds):
             await announced.wait()
     announced.clear()
-
-
-def _decoded(state: bytes, payload: bytes) -> Outcome:
-    kind = Result if state.decode() == JobState.DONE else Failure
-    return kind.decode(payload)
-
-
-def _status(job_id: str, found: list[Any]) -> JobStatus:
-    state, model, *numbers, payload, position = found
-    attempt, step, steps, created, deadline = (int(number) for number in numbers)
-    return JobStatus(
-        id=job_id,
-        model=model.decode(),
-        state=JobState(state.decode()),
-        attempt=attempt,
-        step=step,
-        steps=steps,
-        position=position if position >= 0 else None,
-        created_unix_ms=created,
-        deadline_unix_ms=deadline,
-        outcome=_decoded(state, payload) if payload else None,
-    )
-
-
-def _card(payload: bytes) -> WorkerCard | None:
-    try:
-        return WorkerCard.decode(payload)
-    except DecodeError as error:
-        log.warning("a worker's card was left out: %s", error)
-        return None

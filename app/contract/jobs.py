@@ -85,9 +85,24 @@ class PlanOrder:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How pictures become files: `format` is png, jpeg or webp, `quality` 1 to 100 (not of png).
+
+    With `described`, the settings a picture was made with are written into its file.
+    """
+
+    format: str = "png"
+    quality: int = 90
+    described: bool = True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One accepted request: what picture, by which plan. Its deadline is kept by the queue."""
+    """One accepted request: what picture, by which plan. Its deadline is kept by the queue.
+
+    `previews` times on the way the first picture is shown as it is by then.
+    """
 
     id: str
     model: str
@@ -100,6 +115,8 @@ class Job:
     guidance_scale: float
     plan: PlanOrder
     min_quality: float = 0.0
+    encoding: Encoding = Encoding()
+    previews: int = 0
     trace: str | None = None
     owner: str | None = None
 
@@ -127,7 +144,9 @@ class Job:
         data = _decode(payload)
         try:
             plan = PlanOrder(**data.pop("plan"))
-            return cls(**{**data, "seeds": tuple(data["seeds"]), "plan": plan})
+            encoding = Encoding(**data.pop("encoding", {}))
+            seeds = tuple(data.pop("seeds"))
+            return cls(**data, seeds=seeds, plan=plan, encoding=encoding)
         except (KeyError, TypeError) as error:
             raise DecodeError(f"not a job: {error!r}", payload) from error
 

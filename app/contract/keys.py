@@ -6,7 +6,8 @@ one cluster shard holds them all. `…` stands for that tag.
 | key             | type    | holds                                      | owner  | TTL       |
 |-----------------|---------|--------------------------------------------|--------|-----------|
 | …:job:<id>      | hash    | one job, its state and outcome (see below) | queue  | when over |
-| …:images:<id>   | list    | the PNGs of a finished job, in seed order  | queue  | result    |
+| …:images:<id>   | list    | a finished job's pictures, in seed order   | queue  | result    |
+| …:previews:<id> | list    | a job's first picture at stages on its way | queue  | result    |
 | …:ready:<model> | zset    | queued job ids by deadline (unix ms)       | queue  | -         |
 | …:class:<class> | zset    | the same jobs, split by batch class        | queue  | -         |
 | …:work:<model>  | hash    | queued job id -> predicted ms              | queue  | -         |
@@ -17,18 +18,26 @@ one cluster shard holds them all. `…` stands for that tag.
 | …:card:<worker> | string  | a worker's card as JSON                    | worker | card      |
 | …:workers       | zset    | workers by end of their card (unix ms)     | worker | 10 × card |
 | …:book:<digest> | string  | a plan book as JSON                        | worker | book      |
-| …:over          | channel | ids of jobs as they come to an outcome     | -      | -         |
+| …:over          | channel | ids of jobs with an outcome or a preview   | -      | -         |
+| …:events:<id>   | stream  | what happened to a job, latest 1024        | queue  | result    |
+| …:told          | channel | ids of jobs as something happens to them   | -      | -         |
+| …:live:<owner>  | set     | an owner's queued and running jobs         | queue  | -         |
+| …:once:<name>   | hash    | `job` and `fingerprint` of one idempotency | queue  | job       |
+|                 |         | key; the name is a hash of owner and key   |        |           |
+| …:rate:<owner>  | zset    | requests of the last minute by time        | gateway| 60 s      |
+| …:tag:<digest>  | zset    | latest ids of jobs of one caller by time   | queue  | result    |
 
 Owner "queue": the scripts that move a job keep the key in step with its state and empty keys vanish
 by themselves. A job hash has no TTL while the job is queued or running; it gets the result TTL with
 its outcome, or the dead TTL as a dead letter. Cards, books, results and dead letters take their
-TTLs from `QueueSettings`.
+TTLs from `QueueSettings`. A stream lives an hour from its latest entry until its job is over. An
+idempotency key has as long a TTL as a job can last, and is worth nothing without its job.
 
 Fields of a job hash: `payload` (the job as JSON; removed with the outcome except of dead letters),
 `model`, `class`, `images`, `predicted_ms`, `steps`, `state`, `attempt` (claims so far), `token`
 (fence: every claim and every lost lease raises it), `step` (finished steps), `created` and
-`deadline` (unix ms), `worker`, `cancel` (set: its worker shall stop), `outcome` (JSON of the result
-when done, of the failure otherwise).
+`deadline` (unix ms), `owner` (unless it is nobody's), `worker`, `cancel` (set: its worker shall
+stop), `outcome` (JSON of the result when done, of the failure otherwise).
 """
 
 from __future__ import annotations
@@ -49,6 +58,14 @@ class Keys:
     def images(self, job_id: str) -> str:
         """Name the list of a finished job's pictures."""
         return self._key("images", job_id)
+
+    def previews(self, job_id: str) -> str:
+        """Name the list of previews of a job's first picture."""
+        return self._key("previews", job_id)
+
+    def tag(self, digest: str) -> str:
+        """Name the sorted set of the jobs that were given one tag."""
+        return self._key("tag", digest)
 
     def ready(self, model: str) -> str:
         """Name the sorted set of a model's queued jobs by deadline."""
@@ -96,15 +113,37 @@ class Keys:
 
     @property
     def over(self) -> str:
-        """The channel that carries the ids of jobs that came to an outcome."""
+        """The channel that carries the ids of jobs that came to an outcome or have a preview."""
         return self._key("over")
+
+    def events(self, job_id: str) -> str:
+        """Name the stream of what happened to a job."""
+        return self._key("events", job_id)
+
+    @property
+    def told(self) -> str:
+        """The channel that carries the ids of jobs to which something happened."""
+        return self._key("told")
+
+    def live(self, owner: str) -> str:
+        """Name the set of an owner's queued and running jobs."""
+        return self._key("live", owner)
+
+    def once(self, name: str) -> str:
+        """Name the hash that says which job an idempotency key stands for."""
+        return self._key("once", name)
+
+    def rate(self, owner: str) -> str:
+        """Name the sorted set of an owner's latest requests."""
+        return self._key("rate", owner)
 
     def for_scripts(self) -> list[str]:
         """Return KEYS as the scripts name them; a family is given by its common beginning."""
         return [
             self.job(""), self.images(""), self.ready(""), self.batch_class(""), self.work(""),
             self.models, self.leases, self.dead, self.bell(""), self.card(""), self.workers,
-            self.book(""), self.over,
+            self.book(""), self.over, self.events(""), self.told, self.live(""), self.once(""),
+            self.rate(""), self.previews(""),
         ]  # fmt: skip
 
     def _key(self, *parts: str) -> str:

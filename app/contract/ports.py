@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
     from app.contract.cards import WorkerCard
     from app.contract.jobs import Failure, Job, JobState, Outcome, Result
@@ -19,6 +21,14 @@ class Backlog:
 
     jobs: int
     work_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class StoreMemory:
+    """How full the store is; `limit_bytes` is 0 when it has no limit of its own."""
+
+    used_bytes: int
+    limit_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +51,93 @@ class JobStatus:
     outcome: Outcome | None
 
 
+@dataclass(frozen=True, slots=True)
+class Once:
+    """An idempotency key as the queue knows it.
+
+    `name` is unique to the owner and its key, `fingerprint` to what was asked for.
+    """
+
+    name: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """Whether a request was within its owner's rate.
+
+    `remaining` more are now; there is room for another one in `reset_ms`.
+    """
+
+    allowed: bool
+    remaining: int
+    reset_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobEvent:
+    """Something that happened to a job: it came into a state, or finished a step (`step`).
+
+    Later events have greater ids (milliseconds of the store's clock, a dash, a number).
+    """
+
+    id: str
+    name: str
+    attempt: int
+    step: int
+    steps: int
+    predicted_ms: float
+
+    @property
+    def at_unix_ms(self) -> int:
+        """When it happened, by the store's clock."""
+        return int(self.id.partition("-")[0])
+
+
 class GatewayQueue(Protocol):
     """What the gateway asks of the queue. Every method raises StoreUnavailable when it is down."""
 
-    async def submit(self, job: Job, budget_ms: float) -> int:
+    async def submit(
+        self, job: Job, budget_ms: float, *, most_live: int = 0, once: Once | None = None
+    ) -> int:
         """Accept a job whose deadline is `budget_ms` from now; return the deadline (unix ms).
 
-        The same id twice is one job. Raises QueueFull at the configured cap.
+        The same id twice is one job. Raises QueueFull at the configured cap, TooManyJobs when its
+        owner has `most_live` queued and running jobs already (0: any number may be). While a job
+        accepted with `once` is known, raises AlreadyAccepted for the same name and fingerprint and
+        KeyReused for the same name with another one; of requests that race, one is accepted.
         """
+        ...
+
+    async def accepted_before(self, once: Once) -> str | None:
+        """Return the id of the job accepted with `once`, if it is known; raises KeyReused."""
+        ...
+
+    async def owner(self, job_id: str) -> str | None:
+        """Return whose job it is, an empty string for nobody's, None when it is unknown."""
+        ...
+
+    async def enter(self, owner: str, most: int, window_ms: int) -> Quota:
+        """Count a request of `owner`, of which `most` are allowed in any `window_ms`."""
+        ...
+
+    async def events(self, job_id: str, after: str = "0") -> list[JobEvent]:
+        """Return what happened to a job after the event of that id, oldest first."""
+        ...
+
+    def told(self, job_id: str) -> AbstractContextManager[asyncio.Event]:
+        """Give an asyncio event that is set whenever something may have happened to the job."""
         ...
 
     async def wait(self, job_id: str, timeout_s: float) -> Outcome:
         """Return the outcome once there is one; raises WaitTimeout."""
+        ...
+
+    async def follow(self, job_id: str, seen: int, timeout_s: float) -> Sequence[bytes] | Outcome:
+        """Return the previews beyond the first `seen` once there are any, else the outcome.
+
+        Raises WaitTimeout.
+        """
         ...
 
     async def status(self, job_id: str) -> JobStatus | None:
@@ -60,7 +145,7 @@ class GatewayQueue(Protocol):
         ...
 
     async def image(self, job_id: str, index: int) -> bytes | None:
-        """Return one finished picture (PNG)."""
+        """Return one finished picture, encoded as its job asked."""
         ...
 
     async def cancel(self, job_id: str) -> JobState | None:
@@ -68,6 +153,14 @@ class GatewayQueue(Protocol):
 
         A running job stays RUNNING until its worker has stopped. None when unknown.
         """
+        ...
+
+    async def tag(self, job_id: str, tag: str) -> None:
+        """Remember a job under a tag, beside the latest few of the same tag."""
+        ...
+
+    async def tagged(self, tag: str) -> list[str]:
+        """Return the ids of the latest few jobs under a tag, the newest first."""
         ...
 
     async def backlog(self, model: str, budget_ms: float) -> Backlog:
@@ -80,6 +173,10 @@ class GatewayQueue(Protocol):
 
     async def dead_letters(self) -> int:
         """Return how many jobs were given up."""
+        ...
+
+    async def memory(self) -> StoreMemory | None:
+        """Return how full the store is, None when its user may not ask."""
         ...
 
     async def cards(self) -> list[WorkerCard]:
@@ -135,6 +232,10 @@ class WorkerQueue(Protocol):
 
     def finish(self, claim: Claimed, result: Result, images: Sequence[bytes]) -> bool:
         """Store the result and pictures; False when the lease was lost and nothing was stored."""
+        ...
+
+    def preview(self, claim: Claimed, number: int, picture: bytes) -> bool:
+        """Show preview `number` (from 0) of the first picture; False when the lease was lost."""
         ...
 
     def fail(self, claim: Claimed, failure: Failure, *, retry: bool) -> bool:

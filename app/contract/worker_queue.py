@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from app.contract.settings import QueueSettings
     from schedules.book import PlanBook
 
-SCRIPTS = ("claim", "renew", "finish", "fail", "give_back", "publish")
+SCRIPTS = ("claim", "renew", "finish", "fail", "give_back", "preview", "publish")
 ENDS_IN = {
     Reason.CANCELLED: JobState.CANCELLED,
     Reason.DEADLINE: JobState.FAILED,
@@ -77,6 +77,11 @@ class RedisWorkerQueue:
         ttl_ms = self._settings.result_ttl_s * 1000
         done = self._run("finish", claim.job.id, claim.token, result.encode(), ttl_ms, *images)
         return bool(done)
+
+    def preview(self, claim: Claimed, number: int, picture: bytes) -> bool:
+        """Show preview `number` (from 0) of the first picture; False when the lease was lost."""
+        ttl_ms = self._settings.result_ttl_s * 1000
+        return bool(self._run("preview", claim.job.id, claim.token, number, picture, ttl_ms))
 
     def fail(self, claim: Claimed, failure: Failure, *, retry: bool) -> bool:
         """Give the job another attempt (`retry`) or end it with `failure`; False if lease lost."""

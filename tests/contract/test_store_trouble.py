@@ -48,6 +48,7 @@ def limited(store: redis.Redis) -> Iterator[redis.Redis]:
         ("backlog", ("emoji", 1000.0)),
         ("depths", ()),
         ("dead_letters", ()),
+        ("memory", ()),
         ("list_dead", ()),
         ("requeue_dead", ("job",)),
         ("cards", ()),
@@ -171,3 +172,28 @@ async def test_a_killed_store_comes_back_with_every_accepted_job(
         assert worker.renew([running]) == {jobs[0].id}
         assert [claim_one(worker).job for _ in jobs[1:]] == jobs[1:]
         worker.close()
+
+
+async def test_the_store_tells_how_full_it_is(
+    gateway: RedisGatewayQueue, store: redis.Redis
+) -> None:
+    store.config_set("maxmemory", 10**9)
+    try:
+        memory = await gateway.memory()
+    finally:
+        store.config_set("maxmemory", 0)
+
+    assert memory is not None
+    assert 0 < memory.used_bytes < memory.limit_bytes == 10**9
+
+
+async def test_a_user_that_may_not_ask_learns_nothing_of_the_memory(
+    store_url: str, store: redis.Redis, settings: QueueSettings
+) -> None:
+    store.execute_command("ACL", "SETUSER", "default", "-info")
+    queue = RedisGatewayQueue.connect(store_url, settings)
+    try:
+        assert await queue.memory() is None
+    finally:
+        store.execute_command("ACL", "SETUSER", "default", "+info")
+        await queue.aclose()

@@ -8,9 +8,12 @@ import time
 import zlib
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from app.contract.jobs import Failure, Reason
 from app.contract.worker_queue import RedisWorkerQueue
 from tests.builders import a_book, a_card, a_result
+from workers.encoding import to_file
 
 if TYPE_CHECKING:
     from app.contract.cards import WorkerCard
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from schedules.book import PlanBook
 
 CLAIM_WAIT_S = 0.1
+PREVIEW_SEED = 100
 
 
 def a_png(seed: int, width: int = 8, height: int = 8) -> bytes:
@@ -28,6 +32,14 @@ def a_png(seed: int, width: int = 8, height: int = 8) -> bytes:
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in chunks)
+
+
+def a_file(claim: Claimed, seed: int) -> bytes:
+    """Return the same picture, encoded as the job asks."""
+    encoding = claim.job.encoding
+    if encoding.format == "png":
+        return a_png(seed)
+    return to_file(np.full((8, 8, 3), seed % 256, np.uint8), encoding)
 
 
 class FakeWorker:
@@ -79,6 +91,8 @@ class FakeWorker:
 
     def _serve(self, claim: Claimed) -> None:
         wanted = self._queue.report([claim], 1)
+        for number in range(claim.job.previews):
+            self._queue.preview(claim, number, a_file(claim, PREVIEW_SEED + number))
         self.holding.set()
         until = time.monotonic() + self.delay_s
         while wanted and (time.monotonic() < until or not self.gate.wait(0.02)):
@@ -90,7 +104,7 @@ class FakeWorker:
         elif self.failing:
             self._fail(claim, self.failing, "it went wrong")
         else:
-            images = [a_png(seed) for seed in claim.job.seeds]
+            images = [a_file(claim, seed) for seed in claim.job.seeds]
             self._queue.finish(claim, a_result(claim, self.card.worker), images)
 
     def _fail(self, claim: Claimed, reason: Reason, detail: str) -> None:

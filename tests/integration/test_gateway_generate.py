@@ -244,3 +244,38 @@ def test_a_disconnected_caller_cancels_the_job(gateway: httpx.Client, worker: Fa
 
     wait_until(lambda: bool(worker.cancelled))
     assert gateway.get(f"/jobs/{worker.cancelled[0]}").json()["state"] == "cancelled"
+
+
+BEGINNINGS = {"png": b"\x89PNG", "jpeg": b"\xff\xd8\xff", "webp": b"RIFF"}
+
+
+@pytest.mark.parametrize("name", BEGINNINGS)
+def test_a_picture_comes_in_the_format_that_was_asked_for(
+    gateway: httpx.Client, worker: FakeWorker, name: str
+) -> None:
+    image = gateway.post("/generate", json={**WISH, "output_format": name}).json()["images"][0]
+    fetched = gateway.get(image["url"])
+
+    assert base64.b64decode(image["b64_json"]).startswith(BEGINNINGS[name])
+    assert fetched.content.startswith(BEGINNINGS[name])
+    assert fetched.headers["content-type"] == f"image/{name}"
+
+
+@pytest.mark.parametrize("name", BEGINNINGS)
+def test_the_accept_header_names_a_format_too(
+    gateway: httpx.Client, worker: FakeWorker, name: str
+) -> None:
+    answer = gateway.post("/generate", json=WISH, headers={"Accept": f"image/{name}"})
+
+    assert answer.headers["content-type"] == f"image/{name}"
+    assert answer.content.startswith(BEGINNINGS[name])
+
+
+def test_any_picture_is_of_the_format_in_the_body(
+    gateway: httpx.Client, worker: FakeWorker
+) -> None:
+    wish = {**WISH, "output_format": "webp", "output_quality": 30}
+    any_image, another = ({"Accept": kind} for kind in ("image/*", "image/png"))
+
+    assert gateway.post("/generate", json=wish, headers=any_image).content.startswith(b"RIFF")
+    assert gateway.post("/generate", json=wish, headers=another).status_code == 406

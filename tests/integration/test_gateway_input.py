@@ -43,6 +43,11 @@ WRONG_FIELDS = [
     ({"guidance_scale": 0.5}, "guidance_scale", "at least 1"),
     ({"guidance_scale": 31}, "guidance_scale", "at most 30"),
     ({"response_format": "gif"}, "response_format", "one of"),
+    ({"output_format": "gif"}, "output_format", "one of"),
+    ({"output_format": "jpeg", "output_quality": 0}, "output_quality", "at least 1"),
+    ({"output_format": "jpeg", "output_quality": 101}, "output_quality", "at most 100"),
+    ({"output_quality": 80}, "output_quality", "applies to jpeg and webp"),
+    ({"embed_metadata": "no"}, "embed_metadata", "true or false"),
     ({"min_quality": 1.1}, "min_quality", "at most 1"),
     ({"width": 63}, "width", "64x64"),
     ({"width": 64, "height": 128}, "height", "64x64"),
@@ -121,7 +126,7 @@ def test_the_callers_words_are_not_repeated(gateway: httpx.Client) -> None:
     assert "secret" not in answer.text
 
 
-@pytest.mark.parametrize("accept", ["text/html", "image/jpeg", "application/json;q=0"])
+@pytest.mark.parametrize("accept", ["text/html", "image/gif", "application/json;q=0"])
 def test_an_accept_header_nobody_can_meet_is_a_406(gateway: httpx.Client, accept: str) -> None:
     answer = gateway.post("/generate", json=WISH, headers={"Accept": accept})
 

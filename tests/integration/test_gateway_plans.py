@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -125,13 +126,53 @@ def test_metrics_count_what_happened(gateway: httpx.Client, worker: FakeWorker) 
     assert value(text, 'jobs_total{outcome="done"}') == 1
     assert value(text, 'jobs_total{outcome="refused"}') == 1
     assert value(text, 'plans_total{model="emoji",plan="dpmpp_2m-8-full"}') == 1
-    assert value(text, "budget_used_ratio_count") == 1
-    assert value(text, "plan_error_ratio_count") == 1
-    assert value(text, "queue_wait_seconds_sum") == 0.001
+    assert value(text, 'budget_used_ratio_count{model="emoji"}') == 1
+    assert value(text, 'plan_error_ratio_count{model="emoji"}') == 1
+    assert value(text, 'queue_wait_seconds_sum{model="emoji"}') == 0.001
     assert value(text, 'replans_total{model="emoji"}') == 0
     assert value(text, 'request_duration_seconds_count{route="/generate",status="200"}') == 1
     assert value(text, 'request_duration_seconds_count{route="unmatched",status="404"}') == 1
     assert "secret-path" not in text
+
+
+def test_a_sleeping_model_of_this_service_is_asked_for_later_and_counted(
+    settings: Settings, queue_settings: QueueSettings, worker: FakeWorker
+) -> None:
+    settings = replace(settings, models=("emoji", "sleeper"))
+    with (
+        running_gateway(settings, queue_settings) as url,
+        httpx.Client(base_url=url, timeout=30) as client,
+    ):
+        asleep = client.post("/generate", json={**WISH, "model": "sleeper"})
+        unknown = client.post("/generate", json={**WISH, "model": "stranger"})
+        text = client.get("/metrics").text
+
+    assert (asleep.status_code, unknown.status_code) == (503, 422)
+    assert "Retry-After" in asleep.headers
+    assert value(text, 'unserved_requests_total{model="sleeper"}') == 1
+    assert value(text, 'unserved_requests_total{model="emoji"}') == 0
+    assert "stranger" not in text
+
+
+def test_with_all_models_asleep_the_first_one_is_wanted(
+    settings: Settings, queue_settings: QueueSettings
+) -> None:
+    settings = replace(settings, models=("emoji", "sleeper"))
+    with (
+        running_gateway(settings, queue_settings) as url,
+        httpx.Client(base_url=url, timeout=30) as client,
+    ):
+        client.post("/generate", json=WISH)
+        text = client.get("/metrics").text
+
+    assert value(text, 'unserved_requests_total{model="emoji"}') == 1
+
+
+def test_metrics_show_how_full_the_store_is(gateway: httpx.Client) -> None:
+    text = gateway.get("/metrics").text
+
+    assert value(text, "store_memory_bytes") > 0
+    assert value(text, "store_memory_limit_bytes") >= 0
 
 
 def test_metrics_show_the_queue_as_it_is_now(gateway: httpx.Client, worker: FakeWorker) -> None:

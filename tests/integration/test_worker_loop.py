@@ -96,6 +96,22 @@ async def test_a_job_becomes_a_picture_with_honest_counts(
     assert await state(queue, job) is JobState.DONE
 
 
+async def test_a_job_is_shown_on_its_way_when_it_asks_for_that(
+    queue: RedisGatewayQueue, model: Model, book: PlanBook, start: Start
+) -> None:
+    job = await submitted(queue, job_for(model, book.plans[0], previews=2))
+    with start():
+        await result(queue, job)
+    previews = await queue.follow(job.id, 0, 1)
+
+    assert isinstance(previews, list)
+    shapes = [pixels(preview).shape for preview in previews]
+    assert shapes == [(16, 16, 3)] * 2
+    last = await picture(queue, job)
+    errors = [abs(pixels(preview) - last).mean() for preview in previews]
+    assert errors[0] > errors[1] > 0
+
+
 async def test_jobs_of_one_plan_run_as_one_batch_and_keep_their_own_pictures(
     queue: RedisGatewayQueue, model: Model, book: PlanBook, start: Start
 ) -> None:

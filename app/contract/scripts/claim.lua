@@ -68,6 +68,7 @@ local function take(id, class)
   redis.call('HSET', JOB_ .. id, 'state', 'running', 'worker', worker, 'step', 0)
   local token = redis.call('HINCRBY', JOB_ .. id, 'token', 1)
   local attempt = redis.call('HINCRBY', JOB_ .. id, 'attempt', 1)
+  tell(id, 'running')
   local payload, deadline, created = get(id, 'payload', 'deadline', 'created')
   return {id, payload, token, deadline - now, now - created, attempt}
 end

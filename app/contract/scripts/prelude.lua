@@ -7,13 +7,18 @@
 -- 2. A job is in READY_, CLASS_ and WORK_ exactly while queued, in LEASES exactly while running.
 -- 3. A write for a claim happens only while the job is running under the claim's token.
 -- 4. An outcome is written once and announced in the same script.
-local JOB_, IMAGES_, READY_, CLASS_, WORK_, MODELS, LEASES, DEAD, BELL_, CARD_, WORKERS, BOOK_, OVER
-  = unpack(KEYS)
+-- 5. A job that has an owner is in LIVE_ exactly while queued or running.
+-- 6. Whoever changes a job's state or step also tells it: EVENTS_ and TOLD.
+-- Whatever moves a job may touch what 5 and 6 name; the scripts' own lists leave it out.
+local JOB_, IMAGES_, READY_, CLASS_, WORK_, MODELS, LEASES, DEAD, BELL_, CARD_, WORKERS, BOOK_, OVER,
+  EVENTS_, TOLD, LIVE_, ONCE_, RATE_, PREVIEWS_ = unpack(KEYS)
 
 local MESSAGE_VERSION = 1
 local BELL_LENGTH = 16
 local BELL_TTL_MS = 60000
 local SWEEP_LIMIT = 100
+local EVENTS_LENGTH = 1024
+local EVENTS_TTL_MS = 3600000
 
 local function now_ms()
   local time = redis.call('TIME')
@@ -39,6 +44,20 @@ local function failure(id, reason, detail)
   return cjson.encode({version = MESSAGE_VERSION, job_id = id, reason = reason, detail = detail})
 end
 
+-- Adds what just happened to the job's stream, and wakes those who follow it.
+local function tell(id, event, ttl_ms)
+  local attempt, step, steps, predicted = get(id, 'attempt', 'step', 'steps', 'predicted_ms')
+  redis.call('XADD', EVENTS_ .. id, 'MAXLEN', EVENTS_LENGTH, '*', 'event', event,
+    'attempt', attempt, 'step', step, 'steps', steps, 'predicted_ms', predicted)
+  redis.call('PEXPIRE', EVENTS_ .. id, ttl_ms or EVENTS_TTL_MS)
+  redis.call('PUBLISH', TOLD, id)
+end
+
+local function let_go(id)
+  local owner = get(id, 'owner')
+  if owner then redis.call('SREM', LIVE_ .. owner, id) end
+end
+
 local function ring(model)
   local bell = BELL_ .. model
   redis.call('LPUSH', bell, '1')
@@ -47,13 +66,16 @@ local function ring(model)
 end
 
 local function queue(id)
-  local model, class, deadline, predicted = get(id, 'model', 'class', 'deadline', 'predicted_ms')
+  local model, class, deadline, predicted, owner =
+    get(id, 'model', 'class', 'deadline', 'predicted_ms', 'owner')
   redis.call('HSET', JOB_ .. id, 'state', 'queued')
   redis.call('ZREM', LEASES, id)
   redis.call('ZADD', READY_ .. model, deadline, id)
   redis.call('ZADD', CLASS_ .. class, deadline, id)
   redis.call('HSET', WORK_ .. model, id, predicted)
   redis.call('SADD', MODELS, model)
+  if owner then redis.call('SADD', LIVE_ .. owner, id) end
+  tell(id, 'queued')
   ring(model)
 end
 
@@ -69,6 +91,8 @@ local function conclude(id, state, outcome, ttl_ms)
   redis.call('HDEL', JOB_ .. id, 'payload', 'cancel')
   redis.call('PEXPIRE', JOB_ .. id, ttl_ms)
   redis.call('ZREM', LEASES, id)
+  let_go(id)
+  tell(id, state, ttl_ms)
   redis.call('PUBLISH', OVER, id)
 end
 
@@ -88,6 +112,8 @@ local function bury(id, detail, now, dead_ttl_ms)
   redis.call('ZADD', DEAD, whole(now), id)
   redis.call('PEXPIRE', DEAD, dead_ttl_ms)
   forget_dead(now, dead_ttl_ms)
+  let_go(id)
+  tell(id, 'dead')
   redis.call('PUBLISH', OVER, id)
 end
 

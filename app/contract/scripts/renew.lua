@@ -7,7 +7,10 @@ local wanted = {}
 
 local function extend(id)
   redis.call('ZADD', LEASES, lease_ends, id)
-  if step ~= '' then redis.call('HSET', JOB_ .. id, 'step', step) end
+  if step ~= '' and step ~= get(id, 'step') then
+    redis.call('HSET', JOB_ .. id, 'step', step)
+    tell(id, 'step')
+  end
   if not get(id, 'cancel') then wanted[#wanted + 1] = id end
 end
 

@@ -1,9 +1,13 @@
--- Accept a job once. Touches JOB_, READY_, CLASS_, WORK_, MODELS, BELL_; DEAD and OVER when full.
+-- Accept a job once. Touches JOB_, READY_, CLASS_, WORK_, MODELS, BELL_, ONCE_; DEAD and OVER when
+-- full.
 -- ARGV: id, payload, model, class, images, predicted_ms, steps, budget_ms, max_jobs,
---       unclaimed_ttl_ms, dead_ttl_ms
--- Returns the deadline (unix ms), or -1 when the queue is full.
+--       unclaimed_ttl_ms, dead_ttl_ms, owner (or ""), most live jobs of the owner (0: any number),
+--       name of the idempotency key (or ""), fingerprint of the request, ms to remember both
+-- Returns the deadline (unix ms); -1 when the queue is full, -2 when the owner has too many jobs,
+-- -3 when the idempotency key was used for another request, the job's id when for the same one.
 local id, payload, model, class, images, predicted, steps = unpack(ARGV, 1, 7)
 local budget, max_jobs, unclaimed_ttl, dead_ttl = unpack(ARGV, 8, 11)
+local owner, max_live, once, fingerprint, once_ttl = unpack(ARGV, 12, 16)
 
 local function queued()
   local total = 0
@@ -25,8 +29,28 @@ local function bury_unclaimed(now)
   end
 end
 
+-- An idempotency key is worth as much as the job it stands for, and no longer.
+local function earlier_job()
+  if once == '' then return nil end
+  local before, mark = unpack(redis.call('HMGET', ONCE_ .. once, 'job', 'fingerprint'))
+  if before and redis.call('EXISTS', JOB_ .. before) == 1 then return before, mark end
+end
+
+local function live_jobs()
+  local live = LIVE_ .. owner
+  if redis.call('SCARD', live) < tonumber(max_live) then return 0 end
+  for _, old in ipairs(redis.call('SMEMBERS', live)) do
+    -- Its hash was removed from outside.
+    if redis.call('EXISTS', JOB_ .. old) == 0 then redis.call('SREM', live, old) end
+  end
+  return redis.call('SCARD', live)
+end
+
 local known = get(id, 'deadline')
 if known then return tonumber(known) end
+local before, mark = earlier_job()
+if before then return mark == fingerprint and before or -3 end
+if owner ~= '' and tonumber(max_live) > 0 and live_jobs() >= tonumber(max_live) then return -2 end
 
 local now = now_ms()
 if queued() >= tonumber(max_jobs) then bury_unclaimed(now) end
@@ -36,5 +60,10 @@ local deadline = whole(now + budget)
 redis.call('HSET', JOB_ .. id, 'payload', payload, 'model', model, 'class', class,
   'images', images, 'predicted_ms', predicted, 'steps', steps, 'step', 0, 'attempt', 0,
   'token', 0, 'created', whole(now), 'deadline', deadline)
+if owner ~= '' then redis.call('HSET', JOB_ .. id, 'owner', owner) end
+if once ~= '' then
+  redis.call('HSET', ONCE_ .. once, 'job', id, 'fingerprint', fingerprint)
+  redis.call('PEXPIRE', ONCE_ .. once, once_ttl)
+end
 queue(id)
 return tonumber(deadline)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from app.errors import InvalidRequest, NoWorkers
-from app.fleet import assemble, choose
+from app.fleet import assemble, choose, narrow
 from tests.builders import a_book, a_card
 
 BOOK, LARGE = a_book(), a_book(size=128)
 BOOKS = {book.digest: book for book in (BOOK, LARGE)}
 SMALL_CARD = a_card("small")
 LARGE_CARD = a_card("large", width=128, height=128, book=LARGE.digest)
+(AN_OFFER,) = assemble([SMALL_CARD], BOOKS, 0).offers
 
 
 def test_workers_of_one_size_make_one_offer() -> None:
@@ -58,3 +61,27 @@ def test_a_model_nobody_has_names_those_there_are() -> None:
 def test_an_empty_fleet_offers_nothing() -> None:
     with pytest.raises(NoWorkers):
         choose(assemble([], BOOKS, 0))
+
+
+def test_an_offer_is_narrowed_to_plans_of_few_steps() -> None:
+    narrowed = narrow(AN_OFFER, max_steps=4)
+
+    assert [plan.steps for plan in narrowed.book.plans] == [4]
+    assert narrow(AN_OFFER, max_steps=8) is AN_OFFER
+
+
+@pytest.mark.parametrize(
+    ("wish", "field", "words"),
+    [
+        ({"max_steps": 3}, "max_steps", "takes 4 steps"),
+        ({"solvers": {"euler"}}, "solver", "dpmpp_2m"),
+    ],
+)
+def test_an_offer_without_such_plans_says_what_there_is(
+    wish: dict[str, Any], field: str, words: str
+) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        narrow(AN_OFFER, **wish)
+
+    assert caught.value.errors[0].field == field
+    assert words in caught.value.errors[0].message

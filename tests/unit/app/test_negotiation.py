@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from app.negotiation import JSON, PNG, choose_type, patience_ms, wants_async
+from app.negotiation import JSON, choose_type, patience_ms, wait_s, wants_async
+
+PNG = "image/png"
 
 
 @pytest.mark.parametrize(
@@ -48,3 +50,21 @@ def test_patience_is_nine_tenths_of_a_sensible_timeout(
     header: str, budget_ms: float | None
 ) -> None:
     assert patience_ms(header) == budget_ms
+
+
+@pytest.mark.parametrize(
+    ("prefer", "seconds"),
+    [
+        ("respond-async, wait=5", 5),
+        ('wait="5"; x, respond-async', 5),
+        ("Wait=5", 5),
+        ("wait=9999999", 600),
+        ("respond-async", 0),
+        ("wait=-1", 0),
+        ("wait=soon", 0),
+        ("wait", 0),
+        ("", 0),
+    ],
+)
+def test_a_caller_may_say_how_long_it_would_wait(prefer: str, seconds: float) -> None:
+    assert wait_s(prefer) == seconds

@@ -22,6 +22,13 @@ def test_an_option_goes_before_the_environment() -> None:
     assert settings.port == 9001
 
 
+def test_models_are_a_list() -> None:
+    assert Settings.read({**STORE, "BLOCKCACHE_MODELS": "emoji, sd15"}, {}).models == (
+        "emoji",
+        "sd15",
+    )
+
+
 def test_the_store_must_be_named() -> None:
     with pytest.raises(SettingsError, match="BLOCKCACHE_STORE_URL"):
         Settings.read({}, {})
@@ -39,6 +46,7 @@ def test_the_store_must_be_named() -> None:
         ("BLOCKCACHE_ALLOW_ANONYMOUS", "maybe", "true or false"),
         ("BLOCKCACHE_GUIDANCE_SCALE", "0", "1 to 30"),
         ("BLOCKCACHE_QUEUE_CAP", "-1", "1 to 1000000"),
+        ("BLOCKCACHE_MODELS", "emoji,,sd15", "names of models"),
     ],
 )
 def test_a_wrong_value_names_its_variable_and_what_is_allowed(

@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from app.contract.infotext import infotext
+from app.contract.jobs import Encoding
 from app.contract.ports import Claimed
+from schedules.cost import CostModel, StageCosts
 from schedules.errors import InvalidSchedule
 from tests.builders import a_plan_order
 from tests.corrections import a_correction
@@ -18,12 +21,14 @@ from tests.tiny_books import book_for, costs_for, job_for
 from workers.batch import Desk, Ran, ordered_plan, prompts_of, results, run_batch
 from workers.errors import Stopped
 from workers.lease import Lease
+from workers.previews import nobody
 from workers.rendering import render
 
 if TYPE_CHECKING:
     from app.contract.jobs import Job
     from schedules.book import Plan
     from workers.pipeline import Model
+    from workers.previews import Show
 
 MINUTE_MS = 60_000.0
 
@@ -41,10 +46,10 @@ def claimed(job: Job, left_ms: float = MINUTE_MS, waited_ms: float = 5.0) -> Cla
     return Claimed(job, token=1, left_ms=left_ms, waited_ms=waited_ms, attempt=1)
 
 
-def ran(desk: Desk, *claims: Claimed, must_stop: bool = False) -> Ran:
+def ran(desk: Desk, *claims: Claimed, must_stop: bool = False, show: Show = nobody) -> Ran:
     queue: Any = NoQueue()
     lease = Lease(queue, claims, stall_s=60.0)
-    return run_batch(desk, claims, lease, time.monotonic(), lambda: must_stop)
+    return run_batch(desk, claims, lease, time.monotonic(), lambda: must_stop, show)
 
 
 def pixels(png: bytes) -> np.ndarray:
@@ -108,6 +113,38 @@ def test_an_ordered_correction_is_applied_and_named(desk: Desk) -> None:
 
     assert (made.plan.correction, made.plan.replanned) == (plan.correction, False)
     assert made.rendered.images != plain.rendered.images
+
+
+def test_pictures_are_written_as_each_job_asks_and_tell_how_they_were_made(desk: Desk) -> None:
+    plan = desk.book.plans[0]
+    jobs = [
+        job_for(desk.model, plan, seeds=(5,), prompt="a fox"),
+        job_for(desk.model, plan, encoding=Encoding("webp")),
+    ]
+    made = ran(desk, *(claimed(job) for job in jobs))
+    first, second = (Image.open(BytesIO(file)) for file in made.rendered.images)
+
+    assert (first.format, second.format) == ("PNG", "WEBP")
+    assert first.info["parameters"] == infotext(jobs[0], 5, plan.solver, plan.steps, plan.rule)
+
+
+def test_previews_are_shown_and_their_time_is_predicted(desk: Desk, tiny: Model) -> None:
+    slow = replace(desk, costs=CostModel(((1, StageCosts(0, 0, 0, (0.01,) * 21, 4, 1)),)))
+    job = job_for(tiny, desk.book.plans[0], previews=2)
+    shown: list[int] = []
+    made = ran(slow, claimed(job), show=lambda _claim, number, _picture: shown.append(number))
+
+    assert shown == [0, 1]
+    assert made.predicted_ms - made.plan.predicted_ms == pytest.approx(10.0, abs=0.01)
+
+
+def test_without_time_for_previews_none_are_shown(desk: Desk, tiny: Model) -> None:
+    slow = replace(desk, costs=CostModel(((1, StageCosts(0, 0, 0, (0.01,) * 21, 9e9, 0)),)))
+    job = job_for(tiny, desk.book.plans[0], previews=2)
+    shown: list[int] = []
+    ran(slow, claimed(job), show=lambda _claim, number, _picture: shown.append(number))
+
+    assert shown == []
 
 
 def test_where_a_correction_is_unknown_the_best_known_plan_runs_and_says_so(desk: Desk) -> None:

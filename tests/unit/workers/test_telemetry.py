@@ -5,6 +5,7 @@ import urllib.request
 from typing import TYPE_CHECKING
 
 import pytest
+import torch
 
 from app.contract.jobs import RanPlan
 from schedules.schedule import Counts
@@ -48,6 +49,10 @@ def test_a_batch_counts_its_pictures_its_size_and_its_time() -> None:
     assert value(metrics, "blockcache_batch_size_sum") == 2
     assert value(metrics, "blockcache_denoise_seconds_sum") == 2.0
     assert value(metrics, "blockcache_hurried_steps_total") == 3
+    plan = "ddim-4-full"
+    assert value(metrics, "blockcache_plan_images_total", model="emoji", plan=plan) == 2
+    assert value(metrics, "blockcache_step_seconds_sum", model="emoji") == 0.5
+    assert value(metrics, "blockcache_compute_fraction_sum", model="emoji") == 1.0
 
 
 def test_lost_leases_and_retries_are_counted() -> None:
@@ -74,3 +79,8 @@ def test_metrics_are_served_over_http() -> None:
 def test_a_taken_port_is_an_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match="in use"):
         serve(WorkerMetrics("emoji"), "127.0.0.1", taken.getsockname()[1])
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_without_a_gpu_there_is_no_temperature() -> None:
+    assert value(WorkerMetrics("emoji"), "blockcache_gpu_temperature_celsius") is None

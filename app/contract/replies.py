@@ -1,0 +1,74 @@
+"""What the store's scripts and keys answer, read for the gateway."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from app.contract.cards import WorkerCard
+from app.contract.errors import AlreadyAccepted, DecodeError, KeyReused
+from app.contract.jobs import Failure, JobState, Result
+from app.contract.ports import JobEvent, JobStatus
+
+if TYPE_CHECKING:
+    from app.contract.jobs import Outcome
+
+REUSED = -3
+REUSED_WORDS = "this idempotency key was used for another request"
+
+log = logging.getLogger(__name__)
+
+
+def accepted(reply: int | bytes) -> int:
+    """Return the deadline (unix ms); raises KeyReused or AlreadyAccepted."""
+    if reply == REUSED:
+        raise KeyReused(REUSED_WORDS)
+    if isinstance(reply, bytes):
+        raise AlreadyAccepted(reply.decode())
+    return reply
+
+
+def event(event_id: bytes, fields: dict[bytes, bytes]) -> JobEvent:
+    """Read one entry of a job's stream."""
+    values = {name.decode(): value.decode() for name, value in fields.items()}
+    return JobEvent(
+        id=event_id.decode(),
+        name=values["event"],
+        attempt=int(values["attempt"]),
+        step=int(values["step"]),
+        steps=int(values["steps"]),
+        predicted_ms=float(values["predicted_ms"]),
+    )
+
+
+def outcome(state: bytes, payload: bytes) -> Outcome:
+    """Read how a job ended: a result when it is done, a failure otherwise."""
+    kind = Result if state.decode() == JobState.DONE else Failure
+    return kind.decode(payload)
+
+
+def status(job_id: str, found: list[Any]) -> JobStatus:
+    """Read what the status script says of a job."""
+    state, model, *numbers, payload, position = found
+    attempt, step, steps, created, deadline = (int(number) for number in numbers)
+    return JobStatus(
+        id=job_id,
+        model=model.decode(),
+        state=JobState(state.decode()),
+        attempt=attempt,
+        step=step,
+        steps=steps,
+        position=position if position >= 0 else None,
+        created_unix_ms=created,
+        deadline_unix_ms=deadline,
+        outcome=outcome(state, payload) if payload else None,
+    )
+
+
+def card(payload: bytes) -> WorkerCard | None:
+    """Read a worker's card, None when this version cannot."""
+    try:
+        return WorkerCard.decode(payload)
+    except DecodeError as error:
+        log.warning("a worker's card was left out: %s", error)
+        return None

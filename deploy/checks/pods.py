@@ -1,0 +1,123 @@
+"""Run the pods of the rendered cpu overlay with `podman kube play`, and probe them as a node would.
+
+Started by `deploy/check` in a network namespace of its own. What podman does not have is put in its
+place: a Secret is a folder, a Service an entry in /etc/hosts.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from deploy.checks.manifests import OVERLAYS, rendered
+from deploy.checks.stack import ask, run, say, wait_for
+
+WORK = Path(os.environ["WORK"])
+NETWORK = "blockcache-pods"
+ADDRESSES = {
+    "blockcache-store": "10.89.77.2",
+    "blockcache-worker-emoji": "10.89.77.3",
+    "blockcache-gateway": "10.89.77.4",
+}
+IMAGES = {
+    "store": "localhost/check-store:latest",
+    "gateway": "localhost/blockcache-gateway:check",
+    "worker": "localhost/blockcache-worker:check",
+}
+GATEWAY = f"http://{ADDRESSES['blockcache-gateway']}:8000"
+
+
+def pod(workload: dict[str, Any], secrets: Path) -> dict[str, Any]:
+    """Return the pod of a Deployment or StatefulSet as podman can run it."""
+    spec = workload["spec"]["template"]["spec"]
+    for container in spec["containers"]:
+        container["image"] = IMAGES[container["name"]]
+    folder = {"hostPath": {"path": str(secrets), "type": "Directory"}}
+    for volume in spec["volumes"]:
+        if volume.pop("secret", None):
+            volume.update(folder)
+    claims = workload["spec"].get("volumeClaimTemplates", [])
+    spec["volumes"] += [{"name": c["metadata"]["name"], "emptyDir": {}} for c in claims]
+    spec["hostAliases"] = [{"ip": ADDRESSES["blockcache-store"], "hostnames": ["blockcache-store"]}]
+    name = workload["metadata"]["name"]
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
+
+
+def passes(name: str, probe: dict[str, Any]) -> bool:
+    """Run one of a container's probes as a node's kubelet would."""
+    if "exec" in probe:
+        command = ["podman", "exec", name, *probe["exec"]["command"]]
+        return subprocess.run(command, capture_output=True).returncode == 0
+    address = ADDRESSES[name.rsplit("-", 1)[0]]
+    port = {"http": 8000, "metrics": 9101}[probe["httpGet"]["port"]]
+    return ask(f"http://{address}:{port}{probe['httpGet']['path']}")[0] == 200
+
+
+def probe_all(found: dict[str, Any]) -> None:
+    """Wait for a pod's probes to pass, the first one as long as it may take."""
+    (container,) = found["spec"]["containers"]
+    name = f"{found['metadata']['name']}-{container['name']}"
+    for kind in ("startupProbe", "readinessProbe", "livenessProbe"):
+        probe = container[kind]
+        allowed_s = probe["periodSeconds"] * probe["failureThreshold"]
+        wait_for(f"{name}: {kind}", lambda probe=probe: passes(name, probe), allowed_s)
+
+
+def play(found: dict[str, Any], config_maps: list[dict[str, Any]]) -> None:
+    """Start a pod at its address."""
+    name = found["metadata"]["name"]
+    path = WORK / f"{name}.yaml"
+    path.write_text(yaml.safe_dump_all([*config_maps, found]), "utf-8")
+    run("podman", "kube", "play", "--network", NETWORK, "--ip", ADDRESSES[name], str(path))
+
+
+def check_stop(name: str, grace_s: int) -> None:
+    """See the containers of a pod end by themselves on SIGTERM."""
+    run("podman", "pod", "stop", "--time", str(grace_s), name)
+    shown = run("podman", "ps", "--all", "--filter", f"pod={name}", "--format", "{{.Names}}")
+    for container in (each for each in shown.split() if not each.endswith("-infra")):
+        code = run("podman", "inspect", "--format", "{{.State.ExitCode}}", container).strip()
+        if code != "0":
+            sys.exit(f"{container} ended with {code}")
+    say(f"{name} ends on SIGTERM")
+
+
+def main() -> None:
+    """Play all pods, make a picture, stop them."""
+    objects = rendered(OVERLAYS / "cpu")
+    config_maps = [found for found in objects if found["kind"] == "ConfigMap"]
+    workloads = [found for found in objects if found["kind"] in {"Deployment", "StatefulSet"}]
+    secrets = WORK / "pod-secrets"
+    run("deploy/secrets", str(WORK / "secrets"))
+    secrets.mkdir(exist_ok=True)
+    shutil.copy(WORK / "secrets" / "store_password", secrets / "store-password")
+    made = {each["metadata"]["name"]: pod(each, secrets) for each in workloads}
+    run("podman", "network", "create", "--subnet", "10.89.77.0/24", NETWORK)
+    try:
+        for name in ADDRESSES:
+            play(made[name], config_maps)
+            probe_all(made[name])
+        wish = {"prompt": "red apple", "latency_budget_ms": 20_000}
+        status, picture = ask(f"{GATEWAY}/generate", wish, Accept="image/png")
+        if status != 200 or not picture.startswith(b"\x89PNG"):
+            sys.exit(f"no picture: {status} {picture[:300]!r}")
+        say("a picture through the pods")
+        for name in reversed(ADDRESSES):
+            check_stop(name, made[name]["spec"]["terminationGracePeriodSeconds"])
+    finally:
+        for name in ADDRESSES:
+            with suppress(SystemExit):
+                run("podman", "pod", "rm", "--force", "--time", "1", "--ignore", name)
+        with suppress(SystemExit):
+            run("podman", "network", "rm", "--force", NETWORK)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""How the pictures of a batch look on their way, for those who asked to see it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from workers.encoding import to_file
+from workers.images import to_pixels
+from workers.sampler import decode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from torch import Tensor
+
+    from app.contract.ports import Claimed
+    from workers.pipeline import Model
+
+    Show = Callable[[Claimed, int, bytes], None]
+
+
+def nobody(_claim: Claimed, _number: int, _picture: bytes) -> None:
+    """Show nothing."""
+
+
+def preview_steps(count: int, steps: int) -> list[int]:
+    """Return the steps after which previews are shown: evenly spread, none twice, not the last."""
+    spread = (round(steps * (i + 1) / (count + 1)) - 1 for i in range(count))
+    return sorted({step for step in spread if 0 <= step < steps - 1})
+
+
+class Previews:
+    """Decodes the first picture of each job at its preview steps and gives it to `show`.
+
+    It is decoded in full, by what is known of the finished picture at that step.
+    """
+
+    def __init__(self, model: Model, claims: Sequence[Claimed], steps: int, show: Show) -> None:
+        self._model = model
+        self._show = show
+        self._due: list[list[tuple[int, Claimed, int]]] = [[] for _ in range(steps)]
+        row = 0
+        for claim in claims:
+            for number, step in enumerate(preview_steps(claim.job.previews, steps)):
+                self._due[step].append((row, claim, number))
+            row += claim.job.images
+
+    def __call__(self, step: int, denoised: Tensor) -> None:
+        """Show what is due after a step; `denoised` are the finished latents it expects."""
+        for row, claim, number in self._due[step]:
+            (pixels,) = to_pixels(decode(self._model, denoised[row : row + 1]))
+            encoding = replace(claim.job.encoding, described=False)
+            self._show(claim, number, to_file(pixels, encoding))
+
+    def remaining_ms(self, decode_ms: float) -> list[float]:
+        """Return the time that previews still take after each step, and before the first one."""
+        counts = [len(due) for due in self._due]
+        return [decode_ms * sum(counts[step:]) for step in range(len(counts) + 1)]
