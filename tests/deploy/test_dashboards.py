@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 BOARDS = sorted(DASHBOARDS.glob("*.json"))
-SCHEMAS = Path(os.environ.get("BLOCKCACHE_SCHEMAS", "/work/shared/schemas")) / "grafana"
+SCHEMAS = Path(os.environ.get("BLOCKCACHE_SCHEMAS", "no-schemas")) / "grafana"
 
 
 def the(path: Path) -> Any:

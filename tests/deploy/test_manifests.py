@@ -19,7 +19,7 @@ from tests.deploy.queries import ROOT, read_yaml, unknown_names
 from workers.loop import LoopSettings
 
 K8S = ROOT / "deploy" / "k8s"
-SCHEMAS = Path(os.environ.get("BLOCKCACHE_SCHEMAS", "/work/shared/schemas")) / "keda"
+SCHEMAS = Path(os.environ.get("BLOCKCACHE_SCHEMAS", "no-schemas")) / "keda"
 OVERLAYS = ("cpu", "gpu", "keda", "keda-redis")
 PORTS = {"gateway": 8000, "worker": 9101, "store": 6379}
 
