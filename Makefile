@@ -13,8 +13,9 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet install --constraint const
 run: $(VENV)/.run-installed
 	@exec $(BIN)/blockcache up --port $(PORT)
 
+# One process a core, and one thread in each: two that thread crawl.
 test: check
-	@$(BIN)/pytest
+	@OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadscope
 
 check: $(VENV)/.test-installed
 	@$(BIN)/ruff format --check --quiet .
