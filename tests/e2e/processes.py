@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import httpx
 from app.client import Client
 from app.store import EmbeddedStore
 from tests.integration.gateways import wait_until
-from workers.calibration_files import book_path, load_book
+from workers.calibration_files import CORRECTIONS, FOLDER, book_path, load_book
 from workers.pipeline import BUNDLED
 
 if TYPE_CHECKING:
@@ -67,7 +68,9 @@ def service(folder: Path) -> Iterator[Service]:
 
 def write_quick_book(folder: Path) -> None:
     """Write the bundled plan book without its long plans, so that tests stay short."""
-    book = load_book(BUNDLED["emoji"] / "blockcache", 64, 64)
+    bundled = BUNDLED["emoji"] / FOLDER
+    book = load_book(bundled, 64, 64)
+    shutil.copytree(bundled / CORRECTIONS, folder / CORRECTIONS)
     quick = book.with_plans([plan for plan in book.plans if plan.steps <= 6])
     book_path(folder, 64, 64).write_text(json.dumps(quick.to_dict()))
 
