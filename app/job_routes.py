@@ -19,6 +19,7 @@ from app.routes import (
     Needs,
     ReadTimeout,
     Serving,
+    encoding_of,
     picture_request,
     signed,
     to_follow,
@@ -50,7 +51,7 @@ async def submit_job(
     idempotency_key: IdempotencyKey = "",
 ) -> Response:
     """Accept a job and answer at once with its address."""
-    asked = picture_request(wish, service, read_timeout_s)
+    asked = picture_request(wish, service, read_timeout_s, encoding=encoding_of(wish))
     accepted = await service.accept(signed(asked, wish, request, idempotency_key))
     return await to_follow(accepted, service)
 

@@ -110,7 +110,7 @@ async def generate(
     wanted = _answer_type(wish, accept)
     if wanted != JSON and wish.num_images > 1:
         raise InvalidRequest([FieldError("num_images", f"must be 1 when Accept is {wanted}")])
-    plain = picture_request(wish, service, read_timeout_s, encoding=_encoding(wish, wanted))
+    plain = picture_request(wish, service, read_timeout_s, encoding=encoding_of(wish, wanted))
     asked = signed(plain, wish, request, idempotency_key)
     with_images = wanted != JSON or wish.response_format == "b64_json"
     if not wants_async(prefer):
@@ -230,6 +230,13 @@ def signed(
     )
 
 
+def encoding_of(wish: schemas.GenerateRequest, wanted: str = JSON) -> Encoding:
+    """Return how the pictures become files, where the answer is of type `wanted`."""
+    accepted = {kind: name for name, kind in MEDIA_TYPES.items()}.get(wanted, LOSSLESS)
+    name, described = wish.output_format or accepted, wish.embed_metadata
+    return encoding(name, wish.output_quality, "output_quality", described=described)
+
+
 def body(message: BaseModel, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """Write a body as JSON, leaving out optional parts that do not apply to it."""
     return JSONResponse(message.model_dump(mode="json"), status, headers)
@@ -275,12 +282,6 @@ def _answer_type(wish: schemas.GenerateRequest, accept: str) -> str:
     if wanted is None:
         raise NotAcceptable(f"The answer can be {' or '.join(offers)}.")
     return wanted
-
-
-def _encoding(wish: schemas.GenerateRequest, wanted: str) -> Encoding:
-    accepted = {kind: name for name, kind in MEDIA_TYPES.items()}.get(wanted, LOSSLESS)
-    name, described = wish.output_format or accepted, wish.embed_metadata
-    return encoding(name, wish.output_quality, "output_quality", described=described)
 
 
 def _headers(made: Made) -> dict[str, str]:

@@ -38,6 +38,15 @@ def test_a_caller_that_does_not_wait_gets_an_address(
     assert answer.json()["result"] is None
 
 
+def test_a_job_handed_in_makes_pictures_in_the_format_that_was_asked_for(
+    gateway: httpx.Client, worker: FakeWorker
+) -> None:
+    location = gateway.post("/jobs", json={**WISH, "output_format": "webp"}).headers["location"]
+    wait_until(lambda: state(gateway, location) == "done")
+
+    assert gateway.get(f"{location}/images/0").headers["content-type"] == "image/webp"
+
+
 def test_a_running_job_tells_its_step(gateway: httpx.Client, worker: FakeWorker) -> None:
     worker.gate.clear()
     location = submit(gateway)
