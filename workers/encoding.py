@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngInfo
 
+from workers.images import PNG_EFFORT
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
 
 # Effort is chosen so that no format takes longer than PNG, whose time is part of each prediction.
 WEBP_EFFORT = 1
-PNG_EFFORT = 4
 
 
 def to_file(pixels: NDArray[np.uint8], encoding: Encoding, description: str = "") -> bytes:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+PNG_EFFORT = 4
+
 
 def to_pixels(images: Tensor) -> NDArray[np.uint8]:
     """Turn pictures in [-1, 1], B × 3 × H × W, into 8-bit pixels, B × H × W × 3."""
@@ -31,7 +33,7 @@ def to_tensor(pixels: NDArray[np.uint8]) -> Tensor:
 def to_png(pixels: NDArray[np.uint8]) -> bytes:
     """Encode H × W × 3 pixels as PNG."""
     buffer = BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG", compress_level=4)
+    Image.fromarray(pixels).save(buffer, format="PNG", compress_level=PNG_EFFORT)
     return buffer.getvalue()
 
 

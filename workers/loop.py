@@ -122,7 +122,8 @@ class WorkerLoop:
             log.exception("a batch of %d failed", len(claims))
             self._fail(claims, f"the worker failed: {type(error).__name__}", retry=True)
         finally:
-            self._announce(busy_ms=0.0)
+            if self._busy_until_s:  # it ended without having been announced free
+                self._announce(busy_ms=0.0)
 
     def _shown_by(self, sending: ThreadPoolExecutor) -> Show:
         """Return what sends previews from another thread: a slow store slows no step down."""
@@ -186,7 +187,7 @@ class WorkerLoop:
 
     def _announce_free(self) -> None:
         self._busy_until_s = 0.0
-        self._attempt(self._publish, "publish the worker card")
+        self._attempt(self._publish)
 
     def _heartbeat(self) -> None:
         """Publish the card every heartbeat and whenever there is news; withdraw it at the end."""
@@ -194,7 +195,7 @@ class WorkerLoop:
             self._attempt(self._publish)
             self._news.wait(self._settings.heartbeat_s)
             self._news.clear()
-        self._attempt(lambda: self._queue.retire(self._card.worker))
+        self._attempt(lambda: self._queue.retire(self._card.worker), "withdraw the worker card")
 
     def _publish(self) -> None:
         with self._publishing:  # an older card must not follow a newer one
