@@ -21,10 +21,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 WEB = Path(__file__).parents[1] / "web_judge"
-FILES = {
-    "judge.css": "text/css",
-    "judge.js": "text/javascript",
-}
+FILES = {"icon.svg": "image/svg+xml", "judge.css": "text/css", "judge.js": "text/javascript"}
 MAX_BODY_BYTES = 4096
 BODY_TIMEOUT_S = 10.0
 # The link is the annotator's key: no other site may learn it, and no other page may show this one.

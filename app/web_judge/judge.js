@@ -11,9 +11,11 @@ let busy = true;
 const picture = (position, side) => `pictures/${position}/${side}`;
 
 function enable(ready) {
+  // Buttons stay enabled while a vote is under way: a disabled one would lose the focus.
   busy = !ready;
-  for (const button of Object.values(verdicts)) button.disabled = !ready || now.prompt === null;
-  back.disabled = !ready || now.done === 0;
+  part("pair").ariaBusy = String(busy);
+  for (const button of Object.values(verdicts)) button.disabled = now.prompt === null;
+  back.disabled = now.done === 0;
 }
 
 async function load(image, address) {
@@ -66,7 +68,7 @@ async function act(address, options) {
     await show(await ask(address, options));
   } catch (error) {
     const why = error instanceof TypeError ? "The server does not answer." : error.message;
-    part("trouble").textContent = `${why} Nothing was lost: try again.`;
+    part("trouble").textContent = `${why} Nothing was lost: try again, or load the page again.`;
   }
   enable(true);
 }
