@@ -38,7 +38,7 @@ CREATE TABLE votes (
   request INTEGER NOT NULL,
   first_is_left INTEGER NOT NULL CHECK (first_is_left IN (0, 1)),
   choice TEXT NOT NULL CHECK (choice IN ('first', 'second', 'tie')),
-  voted_unix_s INTEGER NOT NULL DEFAULT (unixepoch()),
+  voted_unix_s INTEGER NOT NULL DEFAULT (CAST(strftime('%s', 'now') AS INTEGER)),
   PRIMARY KEY (annotator, position),
   UNIQUE (annotator, comparison, request)
 );

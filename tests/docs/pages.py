@@ -14,6 +14,8 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = (ROOT / "README.md", *sorted(DOCS.glob("*.md")))
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LOGICAL_LINE = re.compile(r"(?:.*\\\n)*.+")
+COMMENT = re.compile(r"(^|\s+)#\s.*$")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
@@ -29,19 +31,24 @@ class Example:
 
     @property
     def name(self) -> str:
-        return f"{self.page.name}:{self.line}"
+        return f"{named(self.page)}:{self.line}"
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
     """One command of an example, on one line and without comments."""
 
-    example: Example
+    page: Path
+    line: int
     text: str
 
     @property
     def name(self) -> str:
-        return f"{self.example.page.name}: {self.text[:60]}"
+        return f"{named(self.page)}:{self.line}: {self.text[:60]}"
+
+
+def named(page: Path) -> str:
+    return str(page.relative_to(ROOT))
 
 
 def examples(page: Path) -> Iterator[Example]:
@@ -54,9 +61,10 @@ def examples(page: Path) -> Iterator[Example]:
 def commands(page: Path) -> Iterator[Command]:
     for example in examples(page):
         if example.language == "sh":
-            for line in example.text.replace("\\\n", " ").splitlines():
-                if text := re.sub(r"(^|\s+)#\s.*$", "", line).strip():
-                    yield Command(example, " ".join(text.split()))
+            for found in LOGICAL_LINE.finditer(example.text):
+                line = example.line + 1 + example.text.count("\n", 0, found.start())
+                if text := COMMENT.sub("", found[0].replace("\\\n", " ")).strip():
+                    yield Command(page, line, " ".join(text.split()))
 
 
 def links(page: Path) -> list[str]:

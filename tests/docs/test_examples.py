@@ -14,7 +14,7 @@ from app.contract.settings import QueueSettings
 from app.settings import Settings
 from app.store import EmbeddedStore
 from tests.docs.checks import URL, Place, checked, environment, run_for_real
-from tests.docs.pages import PAGES, commands, examples
+from tests.docs.pages import PAGES, commands, examples, named
 from tests.integration.fake_worker import FakeWorker
 from tests.integration.gateways import running_gateway
 from tests.picture_sets import a_set, write_set
@@ -61,7 +61,7 @@ def test_a_command_works(command: Command, place: Place) -> None:
     checked(command).check(command.text, place)
 
 
-@pytest.mark.parametrize("page", PYTHON, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PYTHON, ids=named)
 def test_python_works(page: Path, place: Place) -> None:
     text = "\n".join(e.text for e in examples(page) if e.language == "python")
     done = subprocess.run(
