@@ -170,7 +170,7 @@ def pip_names(text: str, _place: Place) -> None:
 
 def show_help(text: str, place: Place) -> None:
     script = next(word for word in text.split() if word.endswith(".py"))
-    command = [sys.executable, ROOT / script, "--help"]
+    command = [sys.executable, str(ROOT / script), "--help"]
     subprocess.run(
         command, check=True, capture_output=True, cwd=place.folder, env=environment(place)
     )

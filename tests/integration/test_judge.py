@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from app.judge.commands import invite, results
-from app.judge.errors import JudgeError
+from app.judge.errors import JudgeError, OutOfTurn
+from app.judge.sets import order
 from app.judge.votes import Choice, Votes
 from app.judge.web import WEB
 from tests.integration.fake_worker import a_png
@@ -116,6 +118,24 @@ def test_of_two_votes_at_once_one_counts(judge: Judge, alice: httpx.Client) -> N
 
     assert sorted(told) == [200, *[409] * 7]
     assert len(judge.votes.all()) == 1
+
+
+def test_of_many_votes_at_once_all_but_one_are_out_of_turn(tmp_path: Path) -> None:
+    votes, shown = Votes(tmp_path / "votes", "one"), order(a_set(8).pairs, "seed")
+    annotator = votes.annotator(votes.invite("alice"))
+    started = threading.Barrier(4)
+
+    def cast(position: int) -> bool:
+        started.wait(20)
+        try:
+            votes.cast(annotator, position, shown[position], Choice.TIE)
+        except OutOfTurn:
+            return False
+        return True
+
+    with ThreadPoolExecutor(4) as pool:
+        for position in range(8):
+            assert sum(pool.map(cast, [position] * 4)) == 1
 
 
 def test_annotators_do_not_meet(judge: Judge, alice: httpx.Client) -> None:
