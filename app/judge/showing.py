@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from app.judge.results import Tally
     from app.judge.shares import Share
 
-COLUMNS = ("first", "against", "ms", "votes", "by", "win %", "tie %", "lose %", "left %")
+COLUMNS = ("first\nagainst", "ms", "votes", "by", "win %", "tie %", "lose %", "left %")
 CAPTION = (
     "win: the first was chosen. In brackets 95 % confidence intervals, which allow for several "
     "votes on one prompt. left: how often the left picture was chosen where one was."
@@ -31,18 +31,12 @@ def show_tallies(found: Iterable[Tally]) -> None:
 
 
 def _row(tally: Tally) -> list[str]:
-    times = f"{tally.first_ms:.0f} / {tally.second_ms:.0f}"
+    # One below the other, so that long names are not cut.
+    names = f"{tally.first}\n{tally.second}"
+    times = f"{tally.first_ms:.0f}\n{tally.second_ms:.0f}"
     shares = (_percent(tally.shares.get(choice)) for choice in WORDS)
-    left = "–" if tally.left_share is None else f"{tally.left_share:.0%}"[:-1]
-    return [
-        tally.first,
-        tally.second,
-        times,
-        f"{tally.votes}",
-        f"{tally.annotators}",
-        *shares,
-        left,
-    ]
+    left = "–" if tally.left_share is None else f"{100 * tally.left_share:.0f}"
+    return [names, times, f"{tally.votes}", f"{tally.annotators}", *shares, left]
 
 
 def _percent(share: Share | None) -> str:
