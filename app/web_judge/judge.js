@@ -6,7 +6,7 @@ const back = part("back");
 const keys = { ArrowLeft: "left", ArrowRight: "right", ArrowDown: "tie", " ": "tie" };
 const nothing = { done: 0, total: 0, prompt: null, question: document.title };
 let now = nothing;
-let busy = true;
+let busy = false;
 
 const picture = (position, side) => `pictures/${position}/${side}`;
 
@@ -61,7 +61,7 @@ async function ask(address, options = {}) {
 }
 
 async function act(address, options) {
-  if (busy && address !== "progress") return;
+  if (busy) return;
   enable(false);
   part("trouble").textContent = "";
   try {
@@ -73,13 +73,19 @@ async function act(address, options) {
   enable(true);
 }
 
-const vote = (choice) =>
-  now.prompt === null ||
+// What could not be loaded was not seen, so it is asked for again instead of voted on.
+const unseen = () => part("pair").classList.contains("loading");
+
+function vote(choice) {
+  if (now.total > 0 && now.prompt === null) return;
+  if (unseen()) return act("progress");
   act(`votes/${now.done}`, {
     method: "PUT",
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify({ choice }),
   });
+}
+
 const takeBack = () => now.done === 0 || act(`votes/${now.done - 1}`, { method: "DELETE" });
 
 for (const [choice, button] of Object.entries(verdicts)) {

@@ -40,6 +40,27 @@ def watch(page: Page) -> list[str]:
     return wrong
 
 
+def test_pictures_that_did_not_arrive_are_not_voted_on(tmp_path: Path) -> None:
+    with running_judge(tmp_path) as judge, sync_playwright() as playwright:
+        with playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS)) as browser:
+            page = browser.new_page()
+            page.route("**/pictures/1/left", lambda route: route.abort())
+            page.goto(judge.link("alice"))
+            expect(page.locator("#pair")).to_have_attribute("aria-busy", "false")
+            page.keyboard.press("ArrowLeft")
+            expect(page.locator("#trouble")).to_contain_text("try again")
+            page.keyboard.press("ArrowLeft")
+            expect(page.locator("#trouble")).to_contain_text("try again")
+            expect(page.locator("#pair")).to_have_attribute("aria-busy", "false")
+            page.unroute_all()
+            page.keyboard.press("ArrowLeft")
+            expect(page.locator("#trouble")).to_be_empty()
+            expect(page.locator("#left-picture")).to_be_visible()
+            expect(page.locator("#count")).to_have_text("Pair 2 of 10")
+
+        assert len(judge.votes.all()) == 1
+
+
 def test_ten_pairs_are_judged_by_keyboard(tmp_path: Path) -> None:
     keys = ["ArrowLeft", "ArrowRight", "ArrowDown", "Space", "ArrowRight"] * 2
     with running_judge(tmp_path) as judge, sync_playwright() as playwright:
