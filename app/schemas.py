@@ -10,6 +10,7 @@ from app.settings import MAX_BUDGET_MS, MAX_IMAGES, MAX_PROMPT_CHARS
 
 MAX_SEED = 2**63 - 1
 MAX_SIDE_PX = 4096
+MAX_PREVIEWS = 8
 
 
 def _without_nul(text: str) -> str:
@@ -59,6 +60,7 @@ class GenerateRequest(PlanRequest):
     output_format: Literal["png", "jpeg", "webp"] | None = None
     output_quality: int | None = Field(default=None, ge=1, le=100)
     embed_metadata: bool = True
+    previews: int = Field(default=0, ge=0, le=MAX_PREVIEWS)
 
     @model_validator(mode="after")
     def _seeds_fit(self) -> GenerateRequest:
