@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from app import job_routes, openai_images, plan_routes, problems, sdapi, status_routes
+from app import (
+    compare_routes,
+    job_routes,
+    openai_images,
+    plan_routes,
+    problems,
+    sdapi,
+    status_routes,
+)
 from app.faces import Faces
 from app.feeds import Feeds
 from app.fleet import FleetReader
@@ -50,7 +58,7 @@ def create_app(settings: Settings, queue: GatewayQueue) -> FastAPI:
     app.state.feeds = Feeds(queue, settings.max_event_streams, settings.heartbeat_s)
     for routes in (router, job_routes.router, openai_images.router, sdapi.router):
         app.include_router(routes)
-    for routes in (plan_routes.router, status_routes.router, page_routes()):
+    for routes in (plan_routes.router, status_routes.router, compare_routes.router, page_routes()):
         app.include_router(routes)
     problems.install(app)
     # The last one added is the outermost.

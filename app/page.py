@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastapi import APIRouter, Request  # noqa: TC002 read when a route is added
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 if TYPE_CHECKING:
@@ -32,8 +32,7 @@ NAMES = (
     "index.html", "icon.svg",
     "style.css", "status.css",
     "main.js", "api.js", "dom.js", "errors.js", "form.js", "frontier.js", "schedule.js", "job.js",
-    "timing.js", "snippets.js", "history.js", "playground.js", "key.js", "status.js", "compare.js",
-    "difference.js",
+    "timing.js", "snippets.js", "history.js", "playground.js", "key.js", "status.js",
     "vendor/LICENSES.txt", "vendor/eventsource.js", "vendor/idb-keyval.js", "vendor/uplot.css",
     "vendor/uplot.js",
 )  # fmt: skip

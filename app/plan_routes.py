@@ -50,7 +50,7 @@ Side = Annotated[int | None, Query(ge=8, le=MAX_SIDE_PX)]
 
 
 @router.get("/plans/{name}", response_model=PlanTableBody, responses={404: PROBLEM, 422: PROBLEM})
-async def plan_table(
+async def plantable_of(
     name: str,
     service: Serving,
     model: Annotated[str | None, Query(max_length=200)] = None,
@@ -59,7 +59,7 @@ async def plan_table(
 ) -> Response:
     """Tell which units a plan computes, reuses and skips at each of its steps."""
     book = choose(await service.live(), model, width, height).book
-    return body(_table(_named(name, book), book))
+    return body(table_of(_named(name, book), book))
 
 
 def _named(name: str, book: PlanBook) -> Plan:
@@ -70,7 +70,8 @@ def _named(name: str, book: PlanBook) -> Plan:
     raise UnknownPlan("The live plan book has no such plan; GET /plans names those worth running.")
 
 
-def _table(plan: Plan, book: PlanBook) -> PlanTableBody:
+def table_of(plan: Plan, book: PlanBook) -> PlanTableBody:
+    """Describe a plan of that book unit by unit and step by step."""
     return PlanTableBody(
         model=book.model,
         width=book.width,

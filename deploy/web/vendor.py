@@ -1,8 +1,8 @@
 """Brings the page's libraries from npm into the tree.
 
-package-lock.json pins each with its checksum. The libraries are bundled, one module each, with their
-licences beside them, so that the page needs neither npm nor a build step when it is served. axe-core
-goes to the browser tests. To take newer versions, run `npm update` here first, then
+package-lock.json pins each with its checksum. The libraries are bundled, one module each, with
+their licences beside them, so that the page needs neither npm nor a build step when it is served.
+axe-core goes to the browser tests. To take newer versions, run `npm update` here first, then
 `python deploy/web/vendor.py`.
 """
 
