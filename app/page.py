@@ -30,9 +30,10 @@ TYPES = {
 }
 NAMES = (
     "index.html", "icon.svg",
-    "style.css", "status.css",
+    "style.css", "compare.css", "status.css",
     "main.js", "api.js", "dom.js", "errors.js", "form.js", "frontier.js", "schedule.js", "job.js",
-    "timing.js", "snippets.js", "history.js", "playground.js", "key.js", "status.js",
+    "timing.js", "snippets.js", "history.js", "playground.js", "key.js", "status.js", "compare.js",
+    "difference.js",
     "vendor/LICENSES.txt", "vendor/eventsource.js", "vendor/idb-keyval.js", "vendor/uplot.css",
     "vendor/uplot.js",
 )  # fmt: skip
@@ -55,7 +56,6 @@ POLICY = "; ".join(
 HEADERS = {
     "Content-Security-Policy": POLICY,
     "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
     # Looked up again each time, so that a new release is seen at once; it costs a 304.
     "Cache-Control": "no-cache",
     "Vary": "Accept-Encoding",

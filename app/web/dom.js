@@ -50,5 +50,14 @@ export const count = (number, one, many = `${one}s`) => `${number} ${number === 
 /** Three decimals, so that good plans can be told from better ones; never rounded up to 1. */
 export const quality = (value) => (Math.floor(value * 1000 + 1e-9) / 1000).toFixed(3);
 
+/** Load a view's own style sheets, in their order. */
+export async function styles(...names) {
+  for (const name of names) {
+    await new Promise((loaded) => {
+      document.head.append(el("link", { rel: "stylesheet", href: `/page/${name}`, onload: loaded, onerror: loaded }));
+    });
+  }
+}
+
 /** A picture that is much smaller than its place keeps its pixels sharp. */
 export const isTiny = (width) => width > 0 && width < 256;

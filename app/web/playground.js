@@ -44,6 +44,7 @@ export class Playground {
     byId("cancel").addEventListener("click", () => this.job?.cancel());
     byId("keep-seed").addEventListener("click", () => { byId("seed").value = this.shown.result.images[0].seed; byId("seed").closest("details").open = true; this.snippet(); });
     byId("copy").addEventListener("click", () => this.copy());
+    byId("copy").hidden = !navigator.clipboard; // browsers lend it to secure addresses only
   }
 
   /** Read what the live fleet offers. */
@@ -69,6 +70,7 @@ export class Playground {
   async go(request, begin) {
     this.job = new Job(this);
     this.busy(true);
+    byId("picture").scrollIntoView({ block: "nearest" });
     try {
       const ticket = await begin(this.job);
       this.request = { ...request, ...ticket.request };

@@ -1,6 +1,6 @@
 // The service as it is: workers, queue, and the last minutes as this gateway saw them.
 import { json } from "./api.js";
-import { byId, colour, count, el, milliseconds, onResize, onTheme, percent } from "./dom.js";
+import { byId, colour, count, el, milliseconds, onResize, onTheme, percent, styles } from "./dom.js";
 
 const POLL_MS = 2000;
 const SMOOTH = 6; // buckets to a point: half a minute
@@ -26,11 +26,7 @@ export class Status {
 
   async build() {
     this.built = true;
-    for (const name of ["vendor/uplot.css", "status.css"]) {
-      await new Promise((loaded) => {
-        document.head.append(el("link", { rel: "stylesheet", href: `/page/${name}`, onload: loaded, onerror: loaded }));
-      });
-    }
+    await styles("vendor/uplot.css", "status.css");
     ({ uPlot: this.uPlot } = await import("./vendor/uplot.js"));
     this.note = el("p", { className: "wrong", role: "status" });
     this.tiles = el("dl", { className: "tiles" });
@@ -113,12 +109,12 @@ export class Status {
   }
 }
 
-const clock = (s) => new Date(s * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+const clock = (s) => new Date(s * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false });
 const line = (label, stroke, word) => ({ label, stroke, width: 2, spanGaps: true, points: { show: false }, value: (u, value) => (value == null ? "–" : word(value)) });
 const share = (part, all) => (all ? percent(part / all) : "–");
 
 function tile(name, value, note) {
-  return el("div", {}, el("dt", { textContent: name }), el("dd", {}, value, " ", el("small", { textContent: note })));
+  return el("div", {}, el("dt", { textContent: name }), el("dd", {}, value, el("small", { textContent: note })));
 }
 
 function total(buckets, name) { return buckets.reduce((sum, bucket) => sum + bucket[name], 0); }
