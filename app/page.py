@@ -12,13 +12,9 @@ import gzip
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import Response
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
 
 FOLDER = Path(__file__).parent / "web"
 TYPES = {
@@ -32,8 +28,8 @@ NAMES = (
     "index.html", "icon.svg",
     "style.css", "compare.css", "status.css",
     "main.js", "api.js", "dom.js", "errors.js", "form.js", "frontier.js", "schedule.js", "job.js",
-    "timing.js", "snippets.js", "history.js", "playground.js", "key.js", "status.js", "compare.js",
-    "difference.js",
+    "timing.js", "snippets.js", "code.js", "history.js", "playground.js", "key.js",
+    "status.js", "compare.js", "difference.js",
     "vendor/LICENSES.txt", "vendor/eventsource.js", "vendor/idb-keyval.js", "vendor/uplot.css",
     "vendor/uplot.js",
 )  # fmt: skip
@@ -91,16 +87,15 @@ class StaticFile:
 
 def page_routes() -> APIRouter:
     """Return the addresses of the page."""
+    files = {path: StaticFile.read(FOLDER / name) for path, name in FILES.items()}
     router = APIRouter()
-    for path, name in FILES.items():
-        serve = _serving(StaticFile.read(FOLDER / name))
-        router.add_api_route(path, serve, methods=["GET", "HEAD"], include_in_schema=False)
-    return router
 
-
-def _serving(file: StaticFile) -> Callable[[Request], Coroutine[None, None, Response]]:
     async def serve(request: Request) -> Response:
-        told = request.headers
+        file, told = files.get(request.url.path), request.headers
+        if file is None:
+            raise HTTPException(404)
         return file.answer(told.get("if-none-match", ""), told.get("accept-encoding", ""))
 
-    return serve
+    for path in ("/", "/page/{name:path}"):
+        router.add_api_route(path, serve, methods=["GET", "HEAD"], include_in_schema=False)
+    return router

@@ -6,19 +6,27 @@ import { askForKey, headers, key } from "./key.js";
 /** Fetch; a refusal is thrown as a Problem. A key is asked for once when one is wanted. */
 export async function call(path, { again = true, ...options } = {}) {
   const sent = { ...options.headers, ...headers() };
-  const answer = await fetch(path, { ...options, headers: sent }).catch(() => { throw silent(); });
+  const answer = await fetch(path, { ...options, headers: sent }).catch(() => {
+    throw silent();
+  });
   if (answer.ok) return answer;
   const problem = await problemOf(answer);
-  const why = key() ? "The service does not know this key. Check it, or ask whoever runs the service." : "";
-  if (answer.status === 401 && again && (await askForKey(why))) return call(path, { again: false, ...options });
+  const why = key()
+    ? "The service does not know this key. Check it, or ask whoever runs the service."
+    : "";
+  if (answer.status === 401 && again && (await askForKey(why)))
+    return call(path, { again: false, ...options });
   throw problem;
 }
 
 export const json = async (path, options) => (await call(path, options)).json();
 
-export const post = (path, body, more = {}) => call(path, {
-  method: "POST", headers: { "Content-Type": "application/json", ...more }, body: JSON.stringify(body),
-});
+export const post = (path, body) =>
+  call(path, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(body),
+  });
 
 export const picture = async (path) => (await call(path)).blob();
 
@@ -28,7 +36,8 @@ export function planTable(name, { model, width, height }) {
 }
 
 /** The name under which GET /plans/{name} knows a plan that ran. */
-export const planName = (plan) => `${plan.solver}-${plan.steps}-${plan.schedule}${plan.correction ? "-corrected" : ""}`;
+export const planName = (plan) =>
+  `${plan.solver}-${plan.steps}-${plan.schedule}${plan.correction ? "-corrected" : ""}`;
 
 const EVENTS = ["queued", "running", "step", "preview"];
 const ENDS = ["finished", "failed", "cancelled"];
@@ -42,9 +51,14 @@ export function follow(path, on, lost) {
     fetch: (url, init) => fetch(url, { ...init, headers: { ...init.headers, ...headers() } }),
   });
   return new Promise((resolve, reject) => {
-    const end = (outcome) => { source.close(); resolve(outcome); };
+    const end = (outcome) => {
+      source.close();
+      resolve(outcome);
+    };
     for (const name of EVENTS) {
-      source.addEventListener(name, (event) => on(name, JSON.parse(event.data), Number(event.lastEventId.split("-")[0])));
+      source.addEventListener(name, (event) =>
+        on(name, JSON.parse(event.data), Number(event.lastEventId.split("-")[0])),
+      );
     }
     for (const name of ENDS) source.addEventListener(name, (event) => end(JSON.parse(event.data)));
     source.addEventListener("open", () => lost(false));

@@ -33,32 +33,80 @@ export class Compare {
   }
 
   build() {
-    this.prompt = el("input", { id: "compare-prompt", maxLength: 2000, required: true, autocomplete: "off" });
-    this.budget = el("input", { id: "compare-budget", type: "number", min: 1, max: 600000, value: 500 });
-    this.seed = el("input", { id: "compare-seed", inputMode: "numeric", maxLength: 19, placeholder: "random", autocomplete: "off" });
+    this.prompt = el("input", {
+      id: "compare-prompt",
+      maxLength: 2000,
+      required: true,
+      autocomplete: "off",
+    });
+    this.budget = el("input", {
+      id: "compare-budget",
+      type: "number",
+      min: 1,
+      max: 600000,
+      value: 500,
+    });
+    this.seed = el("input", {
+      id: "compare-seed",
+      inputMode: "numeric",
+      maxLength: 19,
+      placeholder: "random",
+      autocomplete: "off",
+    });
     this.button = el("button", { type: "submit", className: "primary", textContent: "Compare" });
     this.said = el("p", { className: "progress", role: "status" });
     this.trouble = el("div", { className: "trouble", role: "alert", hidden: true });
     this.cards = el("ul", { className: "cards" });
     this.difference = new Difference();
-    const wish = el("form", { className: "compare-form", noValidate: true },
-      field("Prompt", this.prompt, "grow"), field("Budget in ms", this.budget), field("Seed", this.seed), this.button);
-    wish.addEventListener("submit", (event) => { event.preventDefault(); this.run(); });
-    wish.addEventListener("input", () => { this.touched = true; });
+    const wish = el(
+      "form",
+      { className: "compare-form", noValidate: true },
+      field("Prompt", this.prompt, "grow"),
+      field("Budget in ms", this.budget),
+      field("Seed", this.seed),
+      this.button,
+    );
+    wish.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.run();
+    });
+    wish.addEventListener("input", () => {
+      this.touched = true;
+    });
     byId("compare").replaceChildren(
       el("h1", { id: "compare-title", textContent: "The same time, spent differently" }),
-      el("p", { className: "intro", textContent: "One prompt and one seed, made four times: by the plan the planner picks, by the two other ways to be that fast, and without any cache. Nothing is hurried; the times are measured." }),
-      wish, this.said, this.trouble, this.cards, this.difference.place,
+      el("p", {
+        className: "intro",
+        textContent:
+          "One prompt and one seed, made four times: by the plan the planner picks, by the two other ways to be that fast, and without any cache. Nothing is hurried; the times are measured.",
+      }),
+      wish,
+      this.said,
+      this.trouble,
+      this.cards,
+      this.difference.place,
     );
   }
 
   get request() {
-    const { model, width, height, negative_prompt, guidance_scale } = this.form.request, seed = this.seed.value.trim();
+    const { model, width, height, negative_prompt, guidance_scale } = this.form.request,
+      seed = this.seed.value.trim();
     return {
-      prompt: this.prompt.value.trim(), latency_budget_ms: Number(this.budget.value),
-      ...(seed && { seed: Number(seed) }), ...(negative_prompt && { negative_prompt }),
-      ...(guidance_scale && { guidance_scale }), ...(model && { model, width, height }),
+      prompt: this.prompt.value.trim(),
+      latency_budget_ms: Number(this.budget.value),
+      ...(seed && { seed: Number(seed) }),
+      ...(negative_prompt && { negative_prompt }),
+      ...(guidance_scale && { guidance_scale }),
+      ...(model && { model, width, height }),
     };
+  }
+
+  check() {
+    if (/^[0-9]*$/.test(this.seed.value.trim())) return;
+    throw new Problem(
+      { title: "The seed is no number", detail: "Give a whole number, or nothing." },
+      422,
+    );
   }
 
   async run() {
@@ -68,6 +116,7 @@ export class Compare {
     this.trouble.hidden = true;
     this.said.textContent = "Planning …";
     try {
+      this.check();
       const { jobs } = await (await post("/comparisons", this.request)).json();
       await this.follow(jobs);
     } catch (problem) {
@@ -93,12 +142,27 @@ export class Compare {
 
   async one(card) {
     const { location, method } = card.job;
-    const ended = await follow(location, (name, data) => card.tell(name, data), () => {});
-    if (!ended.result) throw new Problem({ title: "A picture is missing", detail: ended.failure?.detail ?? "" }, 504);
-    const blob = await picture(ended.result.images[0].url), url = URL.createObjectURL(blob);
+    const ended = await follow(
+      location,
+      (name, data) => card.tell(name, data),
+      () => {},
+    );
+    if (!ended.result)
+      throw new Problem(
+        { title: "A picture is missing", detail: ended.failure?.detail ?? "" },
+        504,
+      );
+    const blob = await picture(ended.result.images[0].url),
+      url = URL.createObjectURL(blob);
     this.urls.push(url);
     card.finished(url, ended.result, this.form.request.width);
-    return { method, label: METHODS[method][0], url, bitmap: await createImageBitmap(blob), result: ended.result };
+    return {
+      method,
+      label: METHODS[method][0],
+      url,
+      bitmap: await createImageBitmap(blob),
+      result: ended.result,
+    };
   }
 
   failed(problem) {
@@ -106,10 +170,16 @@ export class Compare {
     if (!(problem instanceof Problem)) throw problem;
     const ways = remedies(problem).map(({ label, budget_ms }) => {
       const button = el("button", { type: "button", textContent: label });
-      button.addEventListener("click", () => { if (budget_ms) this.budget.value = budget_ms; this.run(); });
+      button.addEventListener("click", () => {
+        if (budget_ms) this.budget.value = budget_ms;
+        this.run();
+      });
       return button;
     });
-    this.trouble.replaceChildren(el("p", {}, el("strong", { textContent: problem.title }), " ", problem.message), ...ways);
+    this.trouble.replaceChildren(
+      el("p", {}, el("strong", { textContent: problem.title }), " ", problem.message),
+      ...ways,
+    );
     this.trouble.hidden = false;
   }
 }
@@ -122,10 +192,15 @@ class Card {
     this.state = el("p", { className: "card-state", textContent: "waiting" });
     this.numbers = el("dl", { className: "numbers" });
     const heat = el("div", { className: "small-heat" });
-    this.place = el("li", { className: "card" },
+    this.place = el(
+      "li",
+      { className: "card" },
       el("div", { className: "frame" }, this.image, this.state),
-      el("h2", { textContent: name }), el("p", { className: "help", textContent: text }),
-      this.numbers, heat);
+      el("h2", { textContent: name }),
+      el("p", { className: "help", textContent: text }),
+      this.numbers,
+      heat,
+    );
     this.heat = new HeatMap(heat);
     this.heat.show(job.table, 0);
   }
@@ -147,7 +222,8 @@ class Card {
   }
 
   compareWith({ result, bitmap }, reference) {
-    const { plan, timing } = result, ms = STAGES.reduce((sum, name) => sum + timing[name], 0);
+    const { plan, timing } = result,
+      ms = STAGES.reduce((sum, name) => sum + timing[name], 0);
     const measured = plan.quality.value ? quality(plan.quality.value) : "not measured";
     const same = bitmap === reference.bitmap;
     this.numbers.replaceChildren(
@@ -164,5 +240,10 @@ class Card {
 const number = (name, value) => [el("dt", { textContent: name }), el("dd", { textContent: value })];
 
 function field(label, input, extra = "") {
-  return el("div", { className: `field ${extra}` }, el("label", { for: input.id, textContent: label }), input);
+  return el(
+    "div",
+    { className: `field ${extra}` },
+    el("label", { for: input.id, textContent: label }),
+    input,
+  );
 }

@@ -6,7 +6,8 @@ export const byId = (id) => document.getElementById(id);
 export function el(tag, properties = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
-    if (name.includes("-") || name === "role" || name === "for" || name === "list") made.setAttribute(name, value);
+    if (name.includes("-") || name === "role" || name === "for" || name === "list")
+      made.setAttribute(name, value);
     else made[name] = value;
   }
   made.append(...children);
@@ -21,7 +22,8 @@ export function svg(tag, attributes = {}, text = "") {
   return made;
 }
 
-export const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+export const colour = (name) =>
+  getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
 /** Call back when the colours change. */
 export function onTheme(callback) {
@@ -54,7 +56,9 @@ export const quality = (value) => (Math.floor(value * 1000 + 1e-9) / 1000).toFix
 export async function styles(...names) {
   for (const name of names) {
     await new Promise((loaded) => {
-      document.head.append(el("link", { rel: "stylesheet", href: `/page/${name}`, onload: loaded, onerror: loaded }));
+      document.head.append(
+        el("link", { rel: "stylesheet", href: `/page/${name}`, onload: loaded, onerror: loaded }),
+      );
     });
   }
 }

@@ -12,9 +12,14 @@ export class Problem extends Error {
   }
 }
 
-export const silent = () => new Problem(
-  { title: "The service does not answer", detail: "Is it still running? Nothing that you typed is lost." }, 0,
-);
+export const silent = () =>
+  new Problem(
+    {
+      title: "The service does not answer",
+      detail: "Is it still running? Nothing that you typed is lost.",
+    },
+    0,
+  );
 
 /** Read an answer that is an error; one that is no problem body still says its status. */
 export async function problemOf(answer) {
@@ -22,7 +27,11 @@ export async function problemOf(answer) {
   try {
     return new Problem(await answer.json(), answer.status, retryAfterS);
   } catch {
-    return new Problem({ title: `The service answered ${answer.status}` }, answer.status, retryAfterS);
+    return new Problem(
+      { title: `The service answered ${answer.status}` },
+      answer.status,
+      retryAfterS,
+    );
   }
 }
 
@@ -33,7 +42,12 @@ export function remedies(problem) {
     const budget_ms = Math.ceil(problem.minimumMs);
     found.push({ label: `Use ${budget_ms} ms, the smallest that works now`, budget_ms });
   }
-  if (problem.status === 503 || problem.status === 429 || problem.status === 504 || problem.status === 0) {
+  if (
+    problem.status === 503 ||
+    problem.status === 429 ||
+    problem.status === 504 ||
+    problem.status === 0
+  ) {
     found.push({ label: "Try again", after_s: problem.retryAfterS });
   }
   return found;

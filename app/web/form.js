@@ -9,7 +9,10 @@ export class Form {
     this.frontiers = [];
     this.changed = onChange;
     byId("wish").addEventListener("input", () => this.changed());
-    byId("model").addEventListener("change", () => { this.listSizes(); this.showFrontier(); });
+    byId("model").addEventListener("change", () => {
+      this.listSizes();
+      this.showFrontier();
+    });
     byId("size").addEventListener("change", () => this.showFrontier());
     byId("previews").addEventListener("change", () => this.showFrontier());
   }
@@ -24,12 +27,17 @@ export class Form {
 
   listSizes() {
     const of = this.frontiers.filter((each) => each.model === byId("model").value);
-    options(byId("size"), of.map((each) => `${each.width}×${each.height}`));
+    options(
+      byId("size"),
+      of.map((each) => `${each.width}×${each.height}`),
+    );
   }
 
   get frontier() {
     const size = byId("size").value;
-    return this.frontiers.find((each) => each.model === byId("model").value && `${each.width}×${each.height}` === size);
+    return this.frontiers.find(
+      (each) => each.model === byId("model").value && `${each.width}×${each.height}` === size,
+    );
   }
 
   showFrontier() {
@@ -40,7 +48,8 @@ export class Form {
   /** The request as the API takes it: what was left open is left out. */
   get request() {
     const { model, width, height } = this.frontier ?? {};
-    const negative = byId("negative_prompt").value.trim(), seed = byId("seed").value.trim();
+    const negative = byId("negative_prompt").value.trim(),
+      seed = byId("seed").value.trim();
     const guidance = byId("guidance_scale").value;
     return {
       prompt: byId("prompt").value.trim(),
@@ -52,7 +61,9 @@ export class Form {
     };
   }
 
-  get previews() { return Number(byId("previews").value); }
+  get previews() {
+    return Number(byId("previews").value);
+  }
 
   /** Show an earlier request. */
   fill(request) {
@@ -60,7 +71,12 @@ export class Form {
     byId("negative_prompt").value = request.negative_prompt ?? "";
     byId("seed").value = request.seed ?? "";
     byId("guidance_scale").value = request.guidance_scale ?? "";
-    const known = this.frontiers.find((each) => each.model === request.model && each.width === request.width && each.height === request.height);
+    const known = this.frontiers.find(
+      (each) =>
+        each.model === request.model &&
+        each.width === request.width &&
+        each.height === request.height,
+    );
     if (known) {
       byId("model").value = known.model;
       this.listSizes();
@@ -73,19 +89,35 @@ export class Form {
 
   /** What is wrong before the service is asked: [{field, message}]. */
   check() {
-    const found = [], seed = byId("seed").value.trim(), guidance = byId("guidance_scale");
-    if (!byId("prompt").value.trim()) found.push({ field: "prompt", message: "Say what the picture should show." });
-    if (seed && !(/^[0-9]+$/.test(seed) && Number.isSafeInteger(Number(seed)))) found.push({ field: "seed", message: `A whole number from 0 to ${Number.MAX_SAFE_INTEGER}, or nothing.` });
-    if (guidance.validity.badInput || (guidance.value && !(guidance.value >= 1 && guidance.value <= 30))) found.push({ field: "guidance_scale", message: "A number from 1 to 30, or nothing." });
-    if (!(this.scale.ms > 0 && this.scale.ms <= 600000)) found.push({ field: "latency_budget_ms", message: "Milliseconds from 1 to 600000." });
+    const found = [],
+      seed = byId("seed").value.trim(),
+      guidance = byId("guidance_scale");
+    if (!byId("prompt").value.trim())
+      found.push({ field: "prompt", message: "Say what the picture should show." });
+    if (seed && !(/^[0-9]+$/.test(seed) && Number.isSafeInteger(Number(seed))))
+      found.push({
+        field: "seed",
+        message: `A whole number from 0 to ${Number.MAX_SAFE_INTEGER}, or nothing.`,
+      });
+    if (
+      guidance.validity.badInput ||
+      (guidance.value && !(guidance.value >= 1 && guidance.value <= 30))
+    )
+      found.push({ field: "guidance_scale", message: "A number from 1 to 30, or nothing." });
+    if (!(this.scale.ms > 0 && this.scale.ms <= 600000))
+      found.push({ field: "latency_budget_ms", message: "Milliseconds from 1 to 600000." });
     return found;
   }
 
   /** Say beside each field what is wrong with it; go to the first. Returns what has no field here. */
   mark(wrong) {
     for (const name of FIELDS) {
-      const message = wrong.filter(({ field }) => field === name).map(({ message }) => message).join("; ");
-      const note = byId(`${name}-error`), input = inputOf(name);
+      const message = wrong
+        .filter(({ field }) => field === name)
+        .map(({ message }) => message)
+        .join("; ");
+      const note = byId(`${name}-error`),
+        input = inputOf(name);
       note.textContent = message;
       note.hidden = !message;
       input.toggleAttribute("aria-invalid", false);

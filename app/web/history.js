@@ -57,9 +57,18 @@ export class History {
 
   thumb(entry) {
     if (!addresses.has(entry.at)) addresses.set(entry.at, URL.createObjectURL(entry.blob));
-    const image = el("img", { src: addresses.get(entry.at), alt: "", className: isTiny(entry.request.width) ? "tiny" : "" });
-    const button = el("button", { type: "button", title: entry.request.prompt }, image,
-      el("span", { textContent: entry.request.prompt }), el("span", { textContent: `${Math.round(entry.request.latency_budget_ms)} ms` }));
+    const image = el("img", {
+      src: addresses.get(entry.at),
+      alt: "",
+      className: isTiny(entry.request.width) ? "tiny" : "",
+    });
+    const button = el(
+      "button",
+      { type: "button", title: entry.request.prompt },
+      image,
+      el("span", { textContent: entry.request.prompt }),
+      el("span", { textContent: `${Math.round(entry.request.latency_budget_ms)} ms` }),
+    );
     button.addEventListener("click", () => this.onChoice(entry));
     return el("li", {}, button);
   }

@@ -1,5 +1,5 @@
 // One job from its request to its picture, told to `view` as it happens.
-import { call, follow, json, picture, planName, planTable, post } from "./api.js";
+import { call, follow, picture, planName, planTable, post } from "./api.js";
 import { Problem } from "./errors.js";
 
 const RUNNING = "blockcache.job";
@@ -20,10 +20,14 @@ export class Job {
     this.seen = { step: 0, at: 0, stepsMs: [] };
   }
 
-  /** Hand a request in. The service knows it again if the answer got lost on its way. */
+  /** Hand a request in: where its job is, and by which plan it is to be made. */
   async submit(request) {
-    const answer = await post("/jobs", request, { "Idempotency-Key": crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}` });
-    return { path: answer.headers.get("Location"), plan: answer.headers.get("X-Blockcache-Plan"), request };
+    const answer = await post("/jobs", request);
+    return {
+      path: answer.headers.get("Location"),
+      plan: answer.headers.get("X-Blockcache-Plan"),
+      request,
+    };
   }
 
   /** Follow a job that was handed in; returns {blob, result, table, stepsMs}. Throws a Problem. */
@@ -31,8 +35,16 @@ export class Job {
     this.path = ticket.path;
     sessionStorage.setItem(RUNNING, JSON.stringify(ticket));
     try {
-      const table = ticket.plan ? planTable(ticket.plan, ticket.request).then((found) => (this.view.table(found), found)).catch(() => null) : null;
-      const ended = await follow(this.path, (...event) => this.tell(...event), (lost) => this.view.lost(lost));
+      const table = ticket.plan
+        ? planTable(ticket.plan, ticket.request)
+            .then((found) => (this.view.table(found), found))
+            .catch(() => null)
+        : null;
+      const ended = await follow(
+        this.path,
+        (...event) => this.tell(...event),
+        (lost) => this.view.lost(lost),
+      );
       if (!ended.result) throw failure(ended);
       return await this.made(ended.result, await table, ticket.request);
     } finally {
@@ -43,12 +55,18 @@ export class Job {
   async made(result, ordered, request) {
     const ran = planName(result.plan);
     const blob = await picture(result.images[0].url);
-    const same = ordered && [ordered.name, ordered.name.replace(/-corrected$/, "")].includes(ran.replace(/-corrected$/, ""));
+    const same =
+      ordered &&
+      [ordered.name, ordered.name.replace(/-corrected$/, "")].includes(
+        ran.replace(/-corrected$/, ""),
+      );
     const table = same ? ordered : await planTable(ran, request).catch(() => null);
     return { blob, result, table, stepsMs: this.seen.stepsMs };
   }
 
-  cancel() { return call(this.path, { method: "DELETE" }).catch(() => {}); }
+  cancel() {
+    return call(this.path, { method: "DELETE" }).catch(() => {});
+  }
 
   tell(name, data, at) {
     if (name === "queued") this.view.queued(data.position ?? 0);
@@ -82,7 +100,12 @@ export class Job {
 function failure(job) {
   const cancelled = job.state === "cancelled";
   const title = cancelled ? "Cancelled" : "No picture this time";
-  return new Problem({ title, detail: job.failure?.detail ?? "The job has ended.", type: cancelled ? ":cancelled" : ":failed" }, cancelled ? 499 : 504);
+  return new Problem(
+    {
+      title,
+      detail: job.failure?.detail ?? "The job has ended.",
+      type: cancelled ? ":cancelled" : ":failed",
+    },
+    cancelled ? 499 : 504,
+  );
 }
-
-export { json };

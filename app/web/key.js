@@ -9,7 +9,9 @@ export const headers = () => (key() ? { Authorization: `Bearer ${key()}` } : {})
 
 /** Ask for a key; true when one was given. However many need one, they are asked once. */
 export function askForKey(why) {
-  asking ??= ask(why).finally(() => { asking = null; });
+  asking ??= ask(why).finally(() => {
+    asking = null;
+  });
   return asking;
 }
 
@@ -29,7 +31,9 @@ function ask(why) {
 export function start(onChange) {
   const dialog = byId("key-dialog");
   byId("key-button").hidden = !key();
-  byId("key-button").addEventListener("click", async () => { if (await askForKey()) onChange(); });
+  byId("key-button").addEventListener("click", async () => {
+    if (await askForKey()) onChange();
+  });
   byId("key-close").addEventListener("click", () => dialog.close(""));
   byId("key-forget").addEventListener("click", () => {
     localStorage.removeItem(STORED);
@@ -38,7 +42,10 @@ export function start(onChange) {
   byId("key-form").addEventListener("submit", (event) => {
     event.preventDefault();
     const given = byId("key").value.trim();
-    if (!given) return;
+    if (!/^[\x21-\x7e]+$/.test(given)) {
+      byId("key-why").textContent = "A key has letters, digits and signs only; copy it again.";
+      return;
+    }
     localStorage.setItem(STORED, given);
     dialog.close("given");
   });

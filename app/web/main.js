@@ -4,7 +4,11 @@ import * as keys from "./key.js";
 import { Playground } from "./playground.js";
 
 const VIEWS = ["playground", "compare", "status"];
-const TITLES = { playground: "blockcache", compare: "Compare · blockcache", status: "Status · blockcache" };
+const TITLES = {
+  playground: "blockcache",
+  compare: "Compare · blockcache",
+  status: "Status · blockcache",
+};
 const playground = new Playground();
 const lazily = {
   compare: async () => new (await import("./compare.js")).Compare(playground.form),
@@ -13,7 +17,8 @@ const lazily = {
 const opened = {};
 
 async function show() {
-  const asked = location.hash.slice(1), view = VIEWS.includes(asked) ? asked : "playground";
+  const asked = location.hash.slice(1),
+    view = VIEWS.includes(asked) ? asked : "playground";
   document.title = TITLES[view];
   for (const name of VIEWS) {
     byId(name).hidden = name !== view;
@@ -33,6 +38,9 @@ addEventListener("hashchange", async () => {
   scrollTo(0, 0);
 });
 byId("to-compare").addEventListener("click", async () => {
+  playground.keepSeed();
+  const compare = await opened.compare;
+  if (compare) compare.touched = false;
   location.hash = "#compare";
 });
 keys.start(() => playground.refresh());

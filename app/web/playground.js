@@ -1,57 +1,65 @@
 // The playground: a wish, its picture as it comes, and how it was made.
 import { json } from "./api.js";
+import { Code } from "./code.js";
 import { byId, count, el, isTiny, milliseconds, percent, quality } from "./dom.js";
 import { Problem, remedies } from "./errors.js";
 import { Form } from "./form.js";
 import { BudgetScale } from "./frontier.js";
 import { History } from "./history.js";
 import { Job, remembered } from "./job.js";
-import { key } from "./key.js";
 import { HeatMap } from "./schedule.js";
-import { SNIPPETS } from "./snippets.js";
 import { showTiming, showVerdict } from "./timing.js";
 
-const FRESH_MS = 15000; // how often the frontier is read again while the page is looked at
+// How often the frontier is read again while the page is looked at; sooner while there is none.
+const FRESH_MS = 15000;
+const SOON_MS = 2000;
 
 export class Playground {
   constructor() {
     this.scale = new BudgetScale();
-    this.form = new Form(this.scale, () => this.snippet());
-    this.scale.changed = () => this.snippet();
+    this.form = new Form(this.scale, () => this.code.write());
+    this.code = new Code(() => this.form.request);
+    this.scale.changed = () => this.code.write();
     this.heat = new HeatMap(byId("schedule"));
     this.history = new History((entry) => this.recall(entry));
     this.job = null;
     this.address = "";
-    this.language = Object.keys(SNIPPETS)[0];
     this.listen();
-    this.tabs();
   }
 
   async start() {
-    this.snippet();
     this.history.load();
     await this.refresh();
     const ticket = remembered();
     if (ticket) this.go(ticket.request, () => ticket);
-    setInterval(() => { if (!document.hidden && !this.job) this.refresh(); }, FRESH_MS);
+    this.keepFresh();
+  }
+
+  keepFresh() {
+    const again = async () => {
+      if (!document.hidden && !this.job) await this.refresh();
+      this.keepFresh();
+    };
+    setTimeout(again, this.offered ? FRESH_MS : SOON_MS);
   }
 
   listen() {
-    byId("wish").addEventListener("submit", (event) => { event.preventDefault(); this.generate(); });
+    byId("wish").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.generate();
+    });
     byId("wish").addEventListener("keydown", (event) => {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.generate();
     });
     byId("cancel").addEventListener("click", () => this.job?.cancel());
-    byId("keep-seed").addEventListener("click", () => { byId("seed").value = this.shown.result.images[0].seed; byId("seed").closest("details").open = true; this.snippet(); });
-    byId("copy").addEventListener("click", () => this.copy());
-    byId("copy").hidden = !navigator.clipboard; // browsers lend it to secure addresses only
+    byId("keep-seed").addEventListener("click", () => this.keepSeed());
   }
 
   /** Read what the live fleet offers. */
   async refresh() {
     try {
       const { frontiers } = await json("/plans");
-      if (!frontiers.length) throw new Problem({ title: "No worker is ready", detail: "The service runs, but nobody is there to make pictures yet." }, 503);
+      if (!frontiers.length) throw nobody();
       this.form.offer(frontiers);
       this.offered = true;
     } catch (problem) {
@@ -61,7 +69,11 @@ export class Playground {
 
   generate() {
     if (this.job) return;
-    if (this.form.mark(this.form.check()).length || document.querySelector("#wish [aria-invalid=true]")) return;
+    if (
+      this.form.mark(this.form.check()).length ||
+      document.querySelector("#wish [aria-invalid=true]")
+    )
+      return;
     const request = this.form.request;
     this.go(request, (job) => job.submit({ ...request, previews: this.form.previews }));
   }
@@ -101,20 +113,33 @@ export class Playground {
     this.say("Handing it in …");
   }
 
-  say(text) { byId("progress").textContent = text; }
+  say(text) {
+    byId("progress").textContent = text;
+  }
 
   // What a job tells on its way.
-  queued(position) { this.say(position ? `${count(position, "job")} before this one.` : "Next in the queue."); }
-  running() { this.say("Encoding the prompt …"); }
-  lost(isLost) { if (isLost) this.say("The connection is lost; trying again. The job goes on."); }
+  queued(position) {
+    this.say(position ? `${count(position, "job")} before this one.` : "Next in the queue.");
+  }
+  running() {
+    this.say("Encoding the prompt …");
+  }
+  lost(isLost) {
+    if (isLost) this.say("The connection is lost; trying again. The job goes on.");
+  }
   step({ step, steps, predicted_left_ms }) {
     byId("bar").value = step / steps;
     this.heat.advance(step);
-    this.say(step < steps ? `Step ${step} of ${steps}\nabout ${milliseconds(predicted_left_ms)} left` : "Decoding the picture …");
+    this.say(
+      step < steps
+        ? `Step ${step} of ${steps}\nabout ${milliseconds(predicted_left_ms)} left`
+        : "Decoding the picture …",
+    );
   }
   table(table) {
     byId("schedule-panel").hidden = false;
-    byId("plan-line").textContent = `${table.name}: ${count(table.steps, "step")} of ${count(table.units.length, "unit")}`;
+    byId("plan-line").textContent =
+      `${table.name}: ${count(table.steps, "step")} of ${count(table.units.length, "unit")}`;
     this.heat.show(table, 0);
   }
   preview(blob, step) {
@@ -122,7 +147,8 @@ export class Playground {
   }
 
   picture(blob, text, isPreview = false) {
-    const image = byId("image"), old = this.address;
+    const image = byId("image"),
+      old = this.address;
     this.address = URL.createObjectURL(blob);
     image.src = this.address;
     image.alt = text;
@@ -153,6 +179,13 @@ export class Playground {
     byId("plan-line").textContent = planLine(result);
   }
 
+  /** Make the seed of the shown picture that of the next ones. */
+  keepSeed() {
+    byId("seed").value = this.shown.result.images[0].seed;
+    byId("seed").closest("details").open = true;
+    this.code.write();
+  }
+
   recall(entry) {
     if (this.job) return;
     byId("trouble").hidden = true;
@@ -167,12 +200,18 @@ export class Playground {
     const place = byId("trouble");
     byId("empty").textContent = byId("image").hidden ? "No picture this time." : "";
     this.say("");
-    if (problem.kind === "cancelled") { this.say("Cancelled."); return; }
+    if (problem.kind === "cancelled") {
+      this.say("Cancelled.");
+      return;
+    }
     if (!(problem instanceof Problem)) throw problem;
     const left = this.form.mark(problem.fields);
     if (problem.fields.length && !left.length) return;
     const ways = remedies(problem).map((way) => this.remedy(way));
-    place.replaceChildren(el("p", {}, el("strong", { textContent: problem.title }), " ", problem.message), ...ways);
+    place.replaceChildren(
+      el("p", {}, el("strong", { textContent: problem.title }), " ", problem.message),
+      ...ways,
+    );
     place.hidden = false;
   }
 
@@ -184,51 +223,23 @@ export class Playground {
     });
     return button;
   }
-
-  snippet() {
-    byId("snippet").textContent = SNIPPETS[this.language](this.form.request, location.origin, Boolean(key()));
-  }
-
-  tabs() {
-    const names = Object.keys(SNIPPETS), place = byId("snippet-tabs");
-    place.replaceChildren(...names.map((name) => {
-      const tab = el("button", { type: "button", role: "tab", id: `tab-${name}`, textContent: name, "aria-controls": "snippet-panel-body" });
-      tab.addEventListener("click", () => this.choose(name));
-      return tab;
-    }));
-    place.addEventListener("keydown", (event) => {
-      const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-      if (!by) return;
-      this.choose(names[(names.indexOf(this.language) + by + names.length) % names.length]);
-      byId(`tab-${this.language}`).focus();
-    });
-    this.choose(this.language);
-  }
-
-  choose(language) {
-    this.language = language;
-    for (const tab of byId("snippet-tabs").children) {
-      const on = tab.textContent === language;
-      tab.setAttribute("aria-selected", on);
-      tab.tabIndex = on ? 0 : -1;
-    }
-    byId("snippet-panel-body").setAttribute("aria-labelledby", `tab-${language}`);
-    this.snippet();
-  }
-
-  async copy() {
-    await navigator.clipboard.writeText(byId("snippet").textContent);
-    byId("copy").textContent = "Copied";
-    setTimeout(() => { byId("copy").textContent = "Copy"; }, 1500);
-  }
 }
+
+const nobody = () =>
+  new Problem({ title: "No worker is ready", detail: "It is asked again until one is." }, 503);
 
 function summary({ plan, timing, images }) {
   return `Quality ${quality(plan.quality.value)} in ${milliseconds(timing.total_ms)}\nseed ${images[0].seed}`;
 }
 
 function planLine({ plan, cache, batch_size, worker }) {
-  const changed = plan.hurried_steps ? `, ${count(plan.hurried_steps, "step")} hurried to be in time` : plan.replanned ? ", taken in place of the planned one to be in time" : "";
+  const changed = plan.hurried_steps
+    ? `, ${count(plan.hurried_steps, "step")} hurried to be in time`
+    : plan.replanned
+      ? ", taken in place of the planned one to be in time"
+      : "";
   const shared = batch_size > 1 ? ` In a batch of ${batch_size}.` : "";
-  return `${plan.solver}, ${count(plan.steps, "step")}, ${plan.schedule}${plan.correction ? ", corrected" : ""}${changed}. ${percent(cache.hit_ratio)} of the unit runs were spared.${shared} Made by ${worker}.`;
+  const corrected = plan.correction ? ", corrected" : "";
+  const what = `${plan.solver}, ${count(plan.steps, "step")}, ${plan.schedule}${corrected}${changed}`;
+  return `${what}. ${percent(cache.hit_ratio)} of the unit runs were spared.${shared} Made by ${worker}.`;
 }

@@ -9,10 +9,16 @@ function curl(body, origin, hasKey) {
 }
 
 /** Python reads JSON's strings and numbers as its own. */
-const pairs = (body, indent) => Object.entries(body).map(([name, value]) => `${indent}${JSON.stringify(name)}: ${JSON.stringify(value)},`).join("\n");
+const pairs = (body, indent) =>
+  Object.entries(body)
+    .map(([name, value]) => `${indent}${JSON.stringify(name)}: ${JSON.stringify(value)},`)
+    .join("\n");
 
 function python(body, origin, hasKey) {
-  const more = keyed(hasKey, `\n    headers={"Authorization": f"Bearer {os.environ['BLOCKCACHE_KEY']}"},`);
+  const more = keyed(
+    hasKey,
+    `\n    headers={"Authorization": f"Bearer {os.environ['BLOCKCACHE_KEY']}"},`,
+  );
   return `${keyed(hasKey, "import os\n")}from base64 import b64decode
 from pathlib import Path
 
@@ -33,7 +39,9 @@ print(made["plan"], made["timing"], made["budget"])`;
 function openai(body, origin, hasKey) {
   const { prompt, model, width, height, ...extra } = body;
   const named = { prompt, ...(model && { model }), ...(width && { size: `${width}x${height}` }) };
-  const lines = Object.entries(named).map(([name, value]) => `    ${name}=${JSON.stringify(value)},`).join("\n");
+  const lines = Object.entries(named)
+    .map(([name, value]) => `    ${name}=${JSON.stringify(value)},`)
+    .join("\n");
   const apiKey = hasKey ? `os.environ["BLOCKCACHE_KEY"]` : `"none"`;
   return `${keyed(hasKey, "import os\n")}from base64 import b64decode
 from pathlib import Path
