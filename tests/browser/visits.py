@@ -46,7 +46,7 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@dataclass(slots=True)
+@dataclass  # without slots: playwright keeps notes on the objects whose methods it calls
 class Visit:
     """One visitor. `wrong` is what the browser complained about or asked elsewhere for."""
 

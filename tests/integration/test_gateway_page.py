@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
@@ -82,3 +84,13 @@ def test_the_page_needs_no_key_but_what_it_asks_for_does(
         answer = client.get("/status", headers={"Authorization": f"Bearer {SECRET}"})
 
     assert answer.status_code == 200
+
+
+def test_the_libraries_are_those_that_are_locked() -> None:
+    root = Path(__file__).parents[2]
+    lock = json.loads((root / "deploy/web/package-lock.json").read_text())["packages"]
+    licences = (FOLDER / "vendor" / "LICENSES.txt", root / "tests/browser/vendor/LICENSES.txt")
+    heads = re.findall(r"(?m)^([a-z-]+) (\d[\d.]+)$", "\n".join(p.read_text() for p in licences))
+
+    assert len(heads) == 5
+    assert all(lock[f"node_modules/{name}"]["version"] == version for name, version in heads)
