@@ -3,19 +3,18 @@ import { EventSource } from "./vendor/eventsource.js";
 import { problemOf, silent } from "./errors.js";
 import { askForKey, headers, key } from "./key.js";
 
-/** Fetch; a refusal is thrown as a Problem. A key is asked for once when one is wanted. */
-export async function call(path, { again = true, ...options } = {}) {
-  const sent = { ...options.headers, ...headers() };
+/** Fetch; a refusal is thrown as a Problem. A key is asked for until one is taken or none given. */
+export async function call(path, options = {}) {
+  const used = key(),
+    sent = { ...options.headers, ...headers() };
   const answer = await fetch(path, { ...options, headers: sent }).catch(() => {
     throw silent();
   });
   if (answer.ok) return answer;
   const problem = await problemOf(answer);
-  const why = key()
-    ? "The service does not know this key. Check it, or ask whoever runs the service."
-    : "";
-  if (answer.status === 401 && again && (await askForKey(why)))
-    return call(path, { again: false, ...options });
+  if (answer.status === 401 && (key() !== used || (await askForKey(used && UNKNOWN)))) {
+    return call(path, options);
+  }
   throw problem;
 }
 
@@ -31,14 +30,15 @@ export const post = (path, body) =>
 export const picture = async (path) => (await call(path)).blob();
 
 export function planTable(name, { model, width, height }) {
-  const of = new URLSearchParams({ model, width, height });
-  return json(`/plans/${encodeURIComponent(name)}?${of}`);
+  const of = model ? `?${new URLSearchParams({ model, width, height })}` : "";
+  return json(`/plans/${encodeURIComponent(name)}${of}`);
 }
 
 /** The name under which GET /plans/{name} knows a plan that ran. */
 export const planName = (plan) =>
   `${plan.solver}-${plan.steps}-${plan.schedule}${plan.correction ? "-corrected" : ""}`;
 
+const UNKNOWN = "The service does not know this key. Check it, or ask whoever runs the service.";
 const EVENTS = ["queued", "running", "step", "preview"];
 const ENDS = ["finished", "failed", "cancelled"];
 

@@ -1,7 +1,7 @@
 // The same prompt and seed by several plans: what the same time buys by other means.
 import { follow, picture, post } from "./api.js";
 import { Difference, likeness } from "./difference.js";
-import { byId, count, el, isTiny, milliseconds, percent, quality, styles } from "./dom.js";
+import { byId, count, el, image, milliseconds, percent, quality, styles } from "./dom.js";
 import { Problem, remedies } from "./errors.js";
 import { HeatMap } from "./schedule.js";
 
@@ -155,7 +155,7 @@ export class Compare {
     const blob = await picture(ended.result.images[0].url),
       url = URL.createObjectURL(blob);
     this.urls.push(url);
-    card.finished(url, ended.result, this.form.request.width);
+    card.finished(url, ended.result);
     return {
       method,
       label: METHODS[method][0],
@@ -188,7 +188,7 @@ class Card {
   constructor(job) {
     this.job = job;
     const [name, text] = METHODS[job.method];
-    this.image = el("img", { alt: "", hidden: true });
+    this.image = image({ alt: "", hidden: true });
     this.state = el("p", { className: "card-state", textContent: "waiting" });
     this.numbers = el("dl", { className: "numbers" });
     const heat = el("div", { className: "small-heat" });
@@ -212,12 +212,11 @@ class Card {
     this.heat.advance(step);
   }
 
-  finished(url, result, width) {
+  finished(url, result) {
     this.state.hidden = true;
     this.image.src = url;
     this.image.alt = `${METHODS[this.job.method][0]}: ${count(result.plan.steps, "step")}`;
     this.image.hidden = false;
-    this.image.classList.toggle("tiny", isTiny(width));
     this.heat.advance(result.plan.steps);
   }
 

@@ -63,5 +63,14 @@ export async function styles(...names) {
   }
 }
 
-/** A picture that is much smaller than its place keeps its pixels sharp. */
-export const isTiny = (width) => width > 0 && width < 256;
+/** Make an image whose pixels stay sharp when it is much smaller than its place. */
+export function image(properties = {}) {
+  const made = el("img", properties);
+  keepSharp(made);
+  return made;
+}
+
+export function keepSharp(shown) {
+  const look = () => shown.classList.toggle("tiny", shown.naturalWidth < 256);
+  shown.addEventListener("load", look);
+}

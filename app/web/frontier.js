@@ -8,20 +8,20 @@ const HEIGHT = 112,
 const STEPS = 1000;
 
 /** What a frontier offers: [budget it takes, plan], cheapest first, and the ends of the scale. */
-export function offersOf(frontier) {
+export function offersOf(frontier, previews) {
   const overhead =
     frontier.minimum_latency_ms - Math.min(...frontier.plans.map((plan) => plan.p95_ms));
   const plans = frontier.plans
     .map((plan) => ({ needs_ms: Math.ceil(plan.p95_ms + Math.max(overhead, 0)), plan }))
     .sort((a, b) => a.needs_ms - b.needs_ms);
-  const best = plans[plans.length - 1].needs_ms;
+  const best = plans[plans.length - 1].needs_ms + previews * frontier.preview_ms;
   const { preview_ms } = frontier;
   return {
     plans,
     preview_ms,
     minimum_ms: frontier.minimum_latency_ms,
     from: frontier.minimum_latency_ms * 0.55,
-    to: best * 1.5,
+    to: best * 1.4,
   };
 }
 
@@ -63,7 +63,7 @@ export class BudgetScale {
 
   /** Show another frontier; the budget stays, unless there was none yet. */
   show(frontier) {
-    this.offers = offersOf(frontier);
+    this.offers = offersOf(frontier, this.previews);
     this.slider.disabled = false;
     if (!this.number.value && document.activeElement !== this.number)
       this.number.value = this.usual();

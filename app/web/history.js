@@ -1,5 +1,5 @@
 // Earlier pictures, in this browser's own database.
-import { byId, el, isTiny } from "./dom.js";
+import { byId, el, image } from "./dom.js";
 import { createStore, del, entries, set } from "./vendor/idb-keyval.js";
 
 const MOST = 24;
@@ -57,15 +57,10 @@ export class History {
 
   thumb(entry) {
     if (!addresses.has(entry.at)) addresses.set(entry.at, URL.createObjectURL(entry.blob));
-    const image = el("img", {
-      src: addresses.get(entry.at),
-      alt: "",
-      className: isTiny(entry.request.width) ? "tiny" : "",
-    });
     const button = el(
       "button",
       { type: "button", title: entry.request.prompt },
-      image,
+      image({ src: addresses.get(entry.at), alt: "" }),
       el("span", { textContent: entry.request.prompt }),
       el("span", { textContent: `${Math.round(entry.request.latency_budget_ms)} ms` }),
     );

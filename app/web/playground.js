@@ -1,7 +1,7 @@
 // The playground: a wish, its picture as it comes, and how it was made.
 import { json } from "./api.js";
 import { Code } from "./code.js";
-import { byId, count, el, isTiny, milliseconds, percent, quality } from "./dom.js";
+import { byId, count, el, keepSharp, milliseconds, percent, quality } from "./dom.js";
 import { Problem, remedies } from "./errors.js";
 import { Form } from "./form.js";
 import { BudgetScale } from "./frontier.js";
@@ -24,6 +24,7 @@ export class Playground {
     this.history = new History((entry) => this.recall(entry));
     this.job = null;
     this.address = "";
+    keepSharp(byId("image"));
     this.listen();
   }
 
@@ -154,7 +155,6 @@ export class Playground {
     image.alt = text;
     image.hidden = false;
     image.classList.toggle("preview", isPreview);
-    image.classList.toggle("tiny", isTiny((this.request ?? this.form.request).width));
     byId("empty").textContent = "";
     if (old) URL.revokeObjectURL(old);
   }

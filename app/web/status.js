@@ -9,6 +9,7 @@ import {
   onResize,
   onTheme,
   percent,
+  quality,
   styles,
 } from "./dom.js";
 
@@ -88,11 +89,7 @@ export class Status {
     const work = status.queue.reduce((sum, { work_ms }) => sum + work_ms, 0);
     this.tiles.replaceChildren(
       tile("Pictures a second", minute.perSecond.toFixed(2), "last minute"),
-      tile(
-        "In time",
-        share(minute.in_time, minute.promised),
-        `of ${count(minute.promised, "promise")} in 15 minutes`,
-      ),
+      tile("In time", share(minute.in_time, minute.promised), `of ${minute.promised}, 15 minutes`),
       tile("Unit runs spared", share(minute.spared, minute.runs), "hit ratio, 15 minutes"),
       tile("Waiting", String(waiting), waiting ? `${milliseconds(work)} of work` : "nobody waits"),
       tile(
@@ -272,10 +269,10 @@ function modelsTable(models, queue) {
     ["Model", "Sizes", "Workers", "Waiting", "Best quality"],
     models.map((model) => [
       model.id,
-      model.sizes.join(", "),
+      model.sizes.join(", ").replaceAll("x", "×"),
       String(model.workers),
       String(waiting.get(model.id) ?? 0),
-      `${model.best_quality} (${model.quality_metric})`,
+      `${quality(model.best_quality)} (${model.quality_metric})`,
     ]),
   );
 }

@@ -184,7 +184,9 @@ def test_the_request_is_shown_as_code(visitor: Visit) -> None:
     visitor.budget(777)
     snippet = visitor.page.locator("#snippet")
     assert '"latency_budget_ms": 777' in snippet.inner_text()
-    visitor.page.get_by_role("tab", name="Python").press("ArrowRight")
+    visitor.page.get_by_role("tab", name="Python").click()
+    compile(snippet.inner_text(), "snippet", "exec")
+    visitor.page.keyboard.press("ArrowRight")
 
     assert "client.images.generate(" in snippet.inner_text()
     assert f'base_url="{visitor.url}/v1"' in snippet.inner_text()
@@ -258,6 +260,8 @@ def test_plans_are_compared_by_the_same_prompt_and_seed(visitor: Visit) -> None:
     numbers = page.locator("#compare .numbers").all_inner_texts()
     assert all("ms" in each and "Steps" in each for each in numbers)
     assert "dB" in numbers[1]
+    assert visitor.violations() == []
+    visitor.keep("compared")
     before = page.locator(".difference canvas").screenshot()
     page.get_by_label("Show what differs").check()
     assert page.locator(".difference canvas").screenshot() != before
