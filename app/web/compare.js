@@ -223,14 +223,14 @@ class Card {
   compareWith({ result, bitmap }, reference) {
     const { plan, timing } = result,
       ms = STAGES.reduce((sum, name) => sum + timing[name], 0);
-    const measured = plan.quality.value ? quality(plan.quality.value) : "not measured";
+    const measured = plan.quality.value ? quality(plan.quality.value) : "–";
     const same = bitmap === reference.bitmap;
     this.numbers.replaceChildren(
       ...number("Time, measured", milliseconds(ms)),
       ...number("Time, predicted", milliseconds(plan.predicted_ms)),
       ...number("Steps", String(plan.steps)),
       ...number("Computed", percent(plan.compute_fraction)),
-      ...number("PSNR to the reference", same ? "–" : likeness(bitmap, reference.bitmap)),
+      ...number("PSNR to reference", same ? "–" : likeness(bitmap, reference.bitmap)),
       ...number("Quality, on average", measured),
     );
   }

@@ -89,8 +89,8 @@ export class Status {
     const work = status.queue.reduce((sum, { work_ms }) => sum + work_ms, 0);
     this.tiles.replaceChildren(
       tile("Pictures a second", minute.perSecond.toFixed(2), "last minute"),
-      tile("In time", share(minute.in_time, minute.promised), `of ${minute.promised}, 15 minutes`),
-      tile("Unit runs spared", share(minute.spared, minute.runs), "hit ratio, 15 minutes"),
+      tile("In time", share(minute.in_time, minute.promised), `of ${minute.promised} in 15 min`),
+      tile("Unit runs spared", share(minute.spared, minute.runs), "hit ratio, 15 min"),
       tile("Waiting", String(waiting), waiting ? `${milliseconds(work)} of work` : "nobody waits"),
       tile(
         "Workers",
