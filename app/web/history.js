@@ -1,6 +1,6 @@
 // Earlier pictures, in this browser's own database.
 import { byId, el, image } from "./dom.js";
-import { createStore, del, entries, set } from "./vendor/idb-keyval.js";
+import { clear, createStore, del, entries, set } from "./vendor/idb-keyval.js";
 
 const MOST = 24;
 const addresses = new Map();
@@ -38,11 +38,10 @@ export class History {
   }
 
   async forget() {
-    const old = this.entries;
+    await clear(this.store).catch(() => {});
     this.entries = [];
     this.draw();
     byId("prompt").focus();
-    for (const each of old) await del(each.at, this.store).catch(() => {});
   }
 
   draw() {

@@ -20,7 +20,7 @@ PAGE = ROOT / "app" / "web" / "vendor"
 TESTS = ROOT / "tests" / "browser" / "vendor"
 MODULES = {
     "eventsource": "export { EventSource } from 'eventsource'",
-    "idb-keyval": "export { createStore, del, entries, get, set } from 'idb-keyval'",
+    "idb-keyval": "export { clear, createStore, del, entries, set } from 'idb-keyval'",
     "uplot": "export { default as uPlot } from 'uplot'",
 }
 COPIES = {

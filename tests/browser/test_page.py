@@ -174,6 +174,7 @@ def test_earlier_pictures_are_kept_in_the_browser_until_they_are_deleted(visitor
     assert visitor.page.get_by_label("Prompt", exact=True).input_value() == "red heart"
     assert visitor.picture_size() == (64, 64)
     visitor.page.get_by_role("button", name="Delete all").click()
+    visitor.page.locator("#history").wait_for(state="hidden")
     visitor.page.reload()
     visitor.page.locator("#budget:enabled").wait_for(state="attached")
     assert visitor.page.locator("#thumbs li").count() == 0
