@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 
 AMPLE_MS = 20_000
 MOST_BYTES = 200_000
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+VIEWS = {
+    "playground": "#download",
+    "status": "#status canvas",
+    "compare": "#compare-prompt",
+}
 
 
 @contextmanager
@@ -268,21 +274,21 @@ def test_plans_are_compared_by_the_same_prompt_and_seed(visitor: Visit) -> None:
     assert page.locator(".difference canvas").screenshot() != before
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", list(SIZES))
-def test_every_view_is_accessible_and_fits(
-    browser: Browser, running: Service, size: str, scheme: str
-) -> None:
-    with visit(browser, running.url, size, scheme) as visitor:
+def test_every_view_is_accessible_and_fits(browser: Browser, running: Service, size: str) -> None:
+    with visit(browser, running.url, size) as visitor:
         visitor.open()
         visitor.budget(AMPLE_MS)
         visitor.generate()
-        found = {"playground": visitor.violations()}
-        visitor.keep(f"playground-{size}-{scheme}")
-        for view, ready in (("status", "#status canvas"), ("compare", "#compare-prompt")):
+        found = {}
+        for view, ready in VIEWS.items():
             visitor.page.evaluate(f"location.hash = '{view}'")
             visitor.page.locator(ready).first.wait_for()
-            found[view] = visitor.violations()
-            visitor.keep(f"{view}-{size}-{scheme}")
+            for scheme in SCHEMES:
+                visitor.wear(scheme)
+                name = f"{view}-{size}-{scheme}"
+                found[name] = visitor.violations()
+                visitor.keep(name)
 
-    assert found == {"playground": [], "status": [], "compare": []}
+    assert {name: wrong for name, wrong in found.items() if wrong} == {}
+    assert len(found) == 2 * len(VIEWS)

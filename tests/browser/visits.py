@@ -7,7 +7,7 @@ import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 import pytest
@@ -91,6 +91,10 @@ class Visit:
         found: list[dict[str, Any]] = self.page.evaluate("axe.run().then(r => r.violations)")
         return [f"{each['id']}: {[node['target'] for node in each['nodes']]}" for each in found]
 
+    def wear(self, scheme: Literal["light", "dark"]) -> None:
+        """Prefer light or dark from now on."""
+        self.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+
     def keep(self, name: str) -> None:
         """Save how the whole page looks, and that nothing of it is too wide."""
         BUILD.mkdir(parents=True, exist_ok=True)
@@ -113,9 +117,7 @@ class Visit:
 
 
 @contextmanager
-def visit(
-    browser: Browser, url: str, size: str = "desktop", scheme: str = "light"
-) -> Iterator[Visit]:
+def visit(browser: Browser, url: str, size: str = "desktop") -> Iterator[Visit]:
     """Give a visitor of the page; fails if anything went wrong there."""
     width, height = SIZES[size]
     phone = size == "phone"
@@ -123,7 +125,7 @@ def visit(
         viewport={"width": width, "height": height},
         is_mobile=phone,
         has_touch=phone,
-        color_scheme="dark" if scheme == "dark" else "light",
+        color_scheme="light",
         reduced_motion="reduce",
     )
     context.set_default_timeout(30_000)
