@@ -97,6 +97,7 @@ export class Playground {
     } finally {
       this.job = null;
       this.busy(false);
+      this.refresh(); // every run corrects what the next ones are predicted to take
     }
   }
 
