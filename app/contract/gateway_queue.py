@@ -152,11 +152,11 @@ class RedisGatewayQueue:
 
     async def image(self, job_id: str, index: int) -> bytes | None:
         """Return one finished picture, encoded as its job asked."""
-        if index < 0:
-            return None
-        with store_errors():
-            picture: Any = await self._client.lindex(self._keys.images(job_id), index)
-        return None if picture is None else bytes(picture)
+        return await self._picture(self._keys.images(job_id), index)
+
+    async def preview(self, job_id: str, index: int) -> bytes | None:
+        """Return the first picture as it was shown on its way, for the `index`-th time."""
+        return await self._picture(self._keys.previews(job_id), index)
 
     async def cancel(self, job_id: str) -> JobState | None:
         """Cancel a queued job now or a running one at its next step; return the state after."""
@@ -253,6 +253,13 @@ class RedisGatewayQueue:
         with store_errors():
             previews: Any = await self._client.lrange(self._keys.previews(job_id), seen, -1)
         return previews or await self._outcome(job_id)
+
+    async def _picture(self, key: str, index: int) -> bytes | None:
+        if index < 0:
+            return None
+        with store_errors():
+            picture: Any = await self._client.lindex(key, index)
+        return None if picture is None else bytes(picture)
 
     def _tag(self, tag: str) -> str:
         # What callers say, or who they are, becomes no part of a key.
