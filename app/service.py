@@ -110,7 +110,11 @@ class Service:
             job = order(request, decision, self.settings.guidance_scale, self.random_seed)
             given_ms = request.budget_ms - (decision.overhead_ms if reserve else 0.0)
             deadline_unix_ms = await self.queue.submit(
-                job, given_ms, most_live=request.concurrent_jobs, once=request.once
+                job,
+                given_ms,
+                most_live=request.concurrent_jobs,
+                once=request.once,
+                met_others=decision.admit.wait_ms > 0,
             )
         except AlreadyAccepted as error:
             return await self._again(error.job_id, request, started_s)

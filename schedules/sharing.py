@@ -60,6 +60,12 @@ class Ladder:
         rising = tuple(accumulate(each, max)), tuple(accumulate(lone, max))
         return cls(tuple(qualities), tuple(batch_ms), *rising)
 
+    def scaled(self, factor: float) -> Self:
+        """Return the same ladder on a machine that takes `factor` times as long."""
+        rows = tuple(tuple(ms * factor for ms in row) for row in self.batch_ms)
+        each, lone = (tuple(ms * factor for ms in row) for row in (self.each_ms, self.lone_ms))
+        return type(self)(self.qualities, rows, each, lone)
+
     @property
     def top(self) -> int:
         """The highest rung, where nobody is limited."""
@@ -230,11 +236,11 @@ class Room:
         """Return the ceiling for all once the newcomer is among them."""
         return ceiling((*self.waiting, newcomer, *self.expected), self.ladder, self.crew)
 
-    def wait_ms(self, before_ms: float, ceiling: int) -> float:
-        """Return when a worker is free for whom has `before_ms` left: earlier deadlines first."""
-        ladder, work_ms = self.ladder, 0.0
-        for job in self.waiting:
-            if job.left_ms <= before_ms and job.can_be_kept(ladder):
+    def wait_ms(self, ahead: int, ceiling: int, unseen_ms: float = 0.0) -> float:
+        """Return when a worker is free after the first `ahead` who wait, and work not seen here."""
+        ladder, work_ms = self.ladder, unseen_ms
+        for job in self.waiting[:ahead]:
+            if job.can_be_kept(ladder):
                 rung = max(min(ceiling, job.highest(ladder)), job.lowest(ladder))
                 work_ms += job.images * ladder.each_ms[rung]
         return self.crew.after(work_ms)

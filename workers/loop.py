@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 
 from app.contract.errors import StoreUnavailable
 from app.contract.jobs import Failure, Reason
-from schedules.cost import CostModel, drift_of
+from schedules.cost import CostModel, Drift, drift_of
 from schedules.errors import ScheduleError
-from workers.batch import Desk, Ran, results, run_batch
+from schedules.sharing import Ladder
+from workers.batch import Desk, Ran, predicted_ms, results, run_batch
+from workers.dispatch import Dispatch
 from workers.errors import Stopped, UnknownSolver
 from workers.lease import leased
 
@@ -34,13 +36,14 @@ STALL_FACTOR = 5
 
 @dataclass(frozen=True, slots=True)
 class LoopSettings:
-    """How patient a worker is, in seconds."""
+    """How patient a worker is, in seconds; `upgrade`: whether it may do better than promised."""
 
     claim_wait_s: float = 1.0
     heartbeat_s: float = 1.0
     drain_s: float = 30.0
     stall_s: float = 60.0
     store_retry_s: float = 0.5
+    upgrade: bool = True
 
 
 class WorkerLoop:
@@ -62,6 +65,8 @@ class WorkerLoop:
         self._settings = settings
         self._ratios = deque(ratios, maxlen=RATIOS_KEPT)
         self._desk = replace(desk, costs=self._corrected())
+        steady = desk.costs.drifted(Drift(1.0, 1.0))
+        self._ladder = Ladder.of(desk.book, steady, card.max_batch)
         self._stopping = threading.Event()
         self._news = threading.Event()
         self._publishing = threading.Lock()
@@ -87,9 +92,10 @@ class WorkerLoop:
 
     def _serve_once(self) -> None:
         try:
-            factors = batch_factors(self._desk.costs, self._card.max_batch)
-            wait_s = self._settings.claim_wait_s
-            claims = self._queue.claim(self._card.model, self._card.worker, factors, wait_s)
+            ladder = self._ladder.scaled(self._desk.costs.drift.p95)
+            choose, wait_s = Dispatch(ladder, self._settings.upgrade), self._settings.claim_wait_s
+            claims = self._queue.claim(self._card.model, self._card.worker, choose, wait_s)
+            self._desk = replace(self._desk, aim=choose.aim)
             if claims and self._stopping.is_set():
                 self._give_back(claims)
             elif claims:
@@ -100,10 +106,11 @@ class WorkerLoop:
 
     def _run(self, claims: Sequence[Claimed]) -> None:
         claimed_s = time.monotonic()
-        self._announce(busy_ms=expected_ms(claims, self._desk.costs))
         try:
+            expected_ms = predicted_ms(self._desk, claims)
+            self._announce(busy_ms=expected_ms)
             with (
-                leased(self._queue, claims, self._stall_s(claims)) as lease,
+                leased(self._queue, claims, self._stall_s(expected_ms)) as lease,
                 ThreadPoolExecutor(1, "previews") as sending,
             ):
                 show = self._shown_by(sending)
@@ -136,10 +143,9 @@ class WorkerLoop:
 
         return show
 
-    def _stall_s(self, claims: Sequence[Claimed]) -> float:
+    def _stall_s(self, expected_ms: float) -> float:
         """Return how long a batch may go without finishing a step: many times what one takes."""
-        expected_s = expected_ms(claims, self._desk.costs) / 1e3
-        return max(self._settings.stall_s, STALL_FACTOR * expected_s)
+        return max(self._settings.stall_s, STALL_FACTOR * expected_ms / 1e3)
 
     def _finish(self, claims: Sequence[Claimed], ran: Ran, claimed_s: float) -> None:
         def since_claim_ms() -> float:
@@ -212,17 +218,3 @@ class WorkerLoop:
             log.warning("cannot %s: %s", what, error)
         except Exception:  # the thread must go on: without a card the worker gets no work
             log.exception("cannot %s", what)
-
-
-def batch_factors(costs: CostModel, max_batch: int) -> tuple[float, ...]:
-    """Return the time of a batch of 1, 2, … images ÷ that of one, for an uncached step."""
-    one = costs.at(1).full_step_ms
-    return tuple(costs.at(batch).full_step_ms / one for batch in range(1, max_batch + 1))
-
-
-def expected_ms(claims: Sequence[Claimed], costs: CostModel) -> float:
-    """Return how long a batch will take: what its first job was promised, stretched to all."""
-    job = claims[0].job
-    images = sum(claim.job.images for claim in claims)
-    stretch = costs.at(images).full_step_ms / costs.at(job.images).full_step_ms
-    return job.plan.predicted_ms * stretch

@@ -44,6 +44,8 @@ FULL, OWNER_FULL = -1, -2
 # Announcements wake a waiter at once; this only bounds what a silent network can hide.
 LOOK_AGAIN_S = 5.0
 TAGGED_JOBS = 16
+# As many waiting jobs are looked at one by one; those behind them count by their work.
+LINE_ROWS = 256
 
 T = TypeVar("T")
 
@@ -82,7 +84,13 @@ class RedisGatewayQueue:
         await self._client.aclose()
 
     async def submit(
-        self, job: Job, budget_ms: float, *, most_live: int = 0, once: Once | None = None
+        self,
+        job: Job,
+        budget_ms: float,
+        *,
+        most_live: int = 0,
+        once: Once | None = None,
+        met_others: bool = False,
     ) -> int:
         """Accept a job whose deadline is `budget_ms` from now; return the deadline (unix ms)."""
         described = (job.id, job.encode(), job.model, job.batch_class, job.images)
@@ -93,7 +101,8 @@ class RedisGatewayQueue:
         )  # fmt: skip
         remember_ms = budget_ms + (settings.unclaimed_ttl_s + settings.result_ttl_s) * 1000
         caller = (job.owner or "", most_live, *_named(once), round(remember_ms))
-        reply = await self._run("submit", *described, *planned, *limits, *caller)
+        shared = (job.plan.quality, job.min_quality, int(met_others))
+        reply = await self._run("submit", *described, *planned, *limits, *caller, *shared)
         if reply == FULL:
             raise QueueFull(f"the queue already holds {settings.max_jobs} jobs: try again later")
         if reply == OWNER_FULL:
@@ -181,9 +190,11 @@ class RedisGatewayQueue:
         return [job_id.decode() for job_id in found]
 
     async def backlog(self, model: str, budget_ms: float) -> Backlog:
-        """Return the queued work of `model` whose deadline is earlier than `budget_ms` from now."""
-        jobs, work_ms = await self._run("backlog", model, budget_ms)
-        return Backlog(jobs, float(work_ms))
+        """Return who waits for `model`, and the work with deadlines before `budget_ms` from now."""
+        now, jobs, work_ms, arrivals, *rows = await self._run(
+            "backlog", model, budget_ms, LINE_ROWS
+        )
+        return Backlog(jobs, float(work_ms), replies.line(now, rows, arrivals))
 
     async def depths(self) -> dict[str, Backlog]:
         """Return all queued work by model."""
