@@ -100,32 +100,32 @@ def admit(ask: Ask, book: PlanBook, load: Load) -> Verdict:
     if ask.min_quality > best.value:
         return TooGood(best)
     card = expected_card(load, book)
-    wait_ms, outcome = _shared(ask, book, load, card)
+    room = room_of(load, card, book)
+    wait_ms, outcome = _shared(ask, book, load, card, room)
     taken_ms = wait_ms + load.overhead_ms
     if isinstance(outcome, Infeasible) and not wait_ms and _has_odds(ask, outcome, taken_ms):
         outcome = _planned(replace(ask, budget_ms=outcome.minimum_ms), book, card, taken_ms)
-    least_ms = minimum_ms(ask, book, card, expected_wait_ms(load, card, book) + load.overhead_ms)
+    least_ms = minimum_ms(ask, book, card, expected_wait_ms(load, card, room) + load.overhead_ms)
     if isinstance(outcome, Choice):
         return Admit(outcome, card, wait_ms, least_ms)
     return _refuse(ask, book, load, least_ms)
 
 
 def _shared(
-    ask: Ask, book: PlanBook, load: Load, card: WorkerCard
+    ask: Ask, book: PlanBook, load: Load, card: WorkerCard, room: Room | None
 ) -> tuple[float, Choice | Infeasible | None]:
     """Return the wait and the best plan under the ceiling that those who wait share with this one.
 
     None stands for a plan where somebody who waits would have to be late.
     """
-    room = room_of(load, card, book)
-    if not room.waiting and not room.expected:
-        wait_ms = room.wait_ms(0, 0, _unseen_ms(load))
+    if room is None:
+        wait_ms = expected_wait_ms(load, card, None)
         return wait_ms, _planned(ask, book, card, wait_ms + load.overhead_ms)
     newcomer = Waiting(ask.budget_ms - load.overhead_ms, ask.images, floor=ask.min_quality)
     if not room.has_place_for(newcomer):
-        return expected_wait_ms(load, card, book), None
+        return expected_wait_ms(load, card, room), None
     for rung in range(room.ceiling_with(newcomer), -1, -1):
-        wait_ms = room.wait_ms(load.backlog.jobs, rung, _unseen_ms(load))
+        wait_ms = expected_wait_ms(load, card, room, rung)
         within = limited(book, room.ladder.limit(rung), ask.min_quality)
         outcome = _planned(ask, within, card, wait_ms + load.overhead_ms)
         if isinstance(outcome, Choice):
@@ -133,24 +133,40 @@ def _shared(
     return wait_ms, outcome
 
 
-def room_of(load: Load, card: WorkerCard, book: PlanBook) -> Room:
-    """Return what a request finds, in times of one worker: the others are faster or slower."""
+def room_of(load: Load, card: WorkerCard, book: PlanBook) -> Room | None:
+    """Return what a request finds, in times of one worker; None: nobody waits or is expected."""
     line = load.backlog.line
-    step_ms = card.costs.total_ms(1, [1] * len(book.graph))
-    speeds = (step_ms / c.costs.total_ms(1, [1] * len(book.graph)) for c in load.cards)
-    free_ms = (max(0.0, c.busy_until_unix_ms - load.now_unix_ms) for c in load.cards)
+    coming = expected(line.arrivals)
+    if not line.queued and not coming:
+        return None
     waiting = tuple(queued.waiting for queued in line.queued)
     ladder = Ladder.of(book, card.costs, card.max_batch)
-    return Room(
-        waiting, tuple(expected(line.arrivals)), ladder, Crew(tuple(free_ms), tuple(speeds))
-    )
+    return Room(waiting, tuple(coming), ladder, _crew(load, card))
 
 
-def _unseen_ms(load: Load) -> float:
-    """Return the work before a request that stands too far back in line to be seen one by one."""
+def _crew(load: Load, card: WorkerCard) -> Crew:
+    """Return when each worker is free, and how much faster than `card`'s it is."""
+    free_ms = (max(0.0, c.busy_until_unix_ms - load.now_unix_ms) for c in load.cards)
+    speeds = (_full_step_ms(card) / _full_step_ms(c) for c in load.cards)
+    return Crew(tuple(free_ms), tuple(speeds))
+
+
+def _full_step_ms(card: WorkerCard) -> float:
+    return card.costs.at(1).full_step_ms * card.costs.drift.median
+
+
+def expected_wait_ms(load: Load, card: WorkerCard, room: Room | None, ceiling: int = 0) -> float:
+    """Until a worker is free that did its share of the work with earlier deadlines.
+
+    Who waits is made at a ceiling, by default as fast as may be.
+    """
     backlog = load.backlog
     seen_ms = sum(queued.predicted_ms for queued in backlog.line.queued[: backlog.jobs])
-    return max(0.0, backlog.work_ms - seen_ms)
+    # Work too far back in line to be seen one by one.
+    unseen_ms = max(0.0, backlog.work_ms - seen_ms)
+    if room is None:
+        return _crew(load, card).after(unseen_ms)
+    return room.wait_ms(backlog.jobs, ceiling, unseen_ms)
 
 
 def _planned(ask: Ask, book: PlanBook, card: WorkerCard, taken_ms: float) -> Choice | Infeasible:
@@ -160,11 +176,6 @@ def _planned(ask: Ask, book: PlanBook, card: WorkerCard, taken_ms: float) -> Cho
 
 def _has_odds(ask: Ask, outcome: Infeasible, taken_ms: float) -> bool:
     return taken_ms + outcome.fastest.predicted_ms <= ask.budget_ms
-
-
-def expected_wait_ms(load: Load, card: WorkerCard, book: PlanBook) -> float:
-    """Until a worker is free that did its share of the work before, all made as fast as may be."""
-    return room_of(load, card, book).wait_ms(load.backlog.jobs, 0, _unseen_ms(load))
 
 
 def expected_card(load: Load, book: PlanBook) -> WorkerCard:

@@ -189,14 +189,26 @@ class JobBody(Message):
     failure: FailureBody | None = None
 
 
+class CapacityBody(Message):
+    """Pictures of `steps` uncached steps: the time of one alone, how many a second in batches."""
+
+    steps: int
+    predicted_ms: float
+    images_per_s: float
+
+
 class FrontierBody(Message):
-    """The plans that no cheaper plan matches in quality, cheapest first, for one model and size."""
+    """The plans that no cheaper plan matches in quality, cheapest first, for one model and size.
+
+    `uncached` is what all its workers make together when nothing is cached.
+    """
 
     model: str
     width: int
     height: int
     workers: int
     minimum_latency_ms: float
+    uncached: CapacityBody
     plans: list[PricedPlanBody]
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from schedules.book import PlanBook
     from schedules.cost import CostModel
+    from schedules.planner import Priced
 
 # Each rung costs at least so many times the one below: few enough that jobs meet on the same one.
 STRIDE = 1.2
@@ -46,8 +47,8 @@ class Ladder:
     @classmethod
     def of(cls, book: PlanBook, costs: CostModel, max_batch: int) -> Self:
         """Choose rungs from the frontier of a plan book: the fastest, the best, some between."""
-        plans = book.frontier(costs)
-        rungs = [plans[i] for i in _spread([offer.p95_ms for offer in prices(plans, costs)])]
+        frontier = _frontier(prices(book.plans, costs))
+        rungs = [frontier[i].plan for i in _spread([offer.p95_ms for offer in frontier])]
         sizes = range(1, max_batch + 1)
         columns = [[o.p95_ms for o in prices(rungs, costs, batch=size)] for size in sizes]
         return cls.measured([p.quality.value for p in rungs], list(zip(*columns, strict=True)))
@@ -88,6 +89,15 @@ class Ladder:
         """Return what a batch takes; beyond the largest one as much more as it is larger."""
         most = self.max_batch
         return self.batch_ms[rung][min(images, most) - 1] * max(1.0, images / most)
+
+
+def _frontier(offers: Sequence[Priced]) -> list[Priced]:
+    """Return the offers that no cheaper one matches in quality, cheapest first."""
+    best: list[Priced] = []
+    for offer in sorted(offers, key=lambda o: (o.p95_ms, -o.plan.quality.value)):
+        if not best or offer.plan.quality.value > best[-1].plan.quality.value:
+            best.append(offer)
+    return best
 
 
 def _spread(rising_ms: Sequence[float]) -> list[int]:
