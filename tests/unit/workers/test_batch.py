@@ -14,6 +14,7 @@ from app.contract.jobs import Encoding
 from app.contract.ports import Claimed
 from schedules.cost import CostModel, StageCosts
 from schedules.errors import InvalidSchedule
+from schedules.replanning import Aim
 from tests.builders import a_plan_order
 from tests.corrections import a_correction
 from tests.rendering import a_frame, some_prompts
@@ -240,3 +241,26 @@ def test_every_stage_of_a_rendering_takes_time(tiny: Model) -> None:
 
     assert min(stages) > 0
     assert made.total_ms == pytest.approx(sum(stages))
+
+
+def test_an_aim_steps_the_ordered_plan_down_and_says_so(desk: Desk) -> None:
+    strict = replace(desk, aim=Aim(limit=0.9))
+    made = ran(strict, claimed(job_for(desk.model, desk.book.plans[0])))
+
+    assert (made.plan.rule, made.plan.replanned) == ("uniform-2", True)
+
+
+def test_jobs_promised_different_plans_run_by_the_best_of_them(desk: Desk) -> None:
+    claims = [claimed(job_for(desk.model, plan)) for plan in desk.book.plans[1:]]
+    made = ran(desk, *claims)
+    told = [result.plan.replanned for _, result, _ in results(desk, claims, made, lambda: 1.0)]
+
+    assert made.plan.rule == "uniform-2"
+    assert told == [False, True]
+
+
+def test_a_plan_in_place_of_the_ordered_one_is_one_the_job_allows(desk: Desk) -> None:
+    job = job_for(desk.model, desk.book.plans[2], max_steps=2)
+    made = ran(replace(desk, aim=Aim(up=True)), claimed(job))
+
+    assert made.plan.steps == 2
