@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 # Each rung costs at least so many times the one below: few enough that jobs meet on the same one.
 STRIDE = 1.2
-# Fewer arrivals than this tell nothing of what comes next.
-FEWEST_ARRIVALS = 4
+# Fewer arrivals that met others tell nothing of what comes next.
+FEWEST_MET = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +133,12 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A recent request that met others: how long ago it came, its pictures and its budget."""
+    """A recent request: how long ago it came, its pictures, its budget, whether it met others."""
 
     age_ms: float
     images: int
     budget_ms: float
+    met_others: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +164,12 @@ class Crew:
 
 
 def expected(arrivals: Sequence[Arrival]) -> list[Waiting]:
-    """Return who is likely to come: those who came of late once more, as far apart as before."""
-    if len(arrivals) < FEWEST_ARRIVALS:
+    """Return who is likely to come: those who came of late once more, as far apart as before.
+
+    Nobody is expected while hardly anyone met others: who asks again only after an answer, one
+    after the other, has a worker for himself.
+    """
+    if sum(arrival.met_others for arrival in arrivals) < FEWEST_MET:
         return []
     span_ms = max(arrival.age_ms for arrival in arrivals)
     shift_ms = span_ms + span_ms / len(arrivals)

@@ -9,8 +9,8 @@ one cluster shard holds them all. `…` stands for that tag.
 | …:images:<id>   | list    | a finished job's pictures, in seed order   | queue  | result    |
 | …:previews:<id> | list    | a job's first picture at stages on its way | queue  | result    |
 | …:ready:<model> | zset    | queued job ids by deadline (unix ms)       | queue  | -         |
-| …:arrivals:     | list    | latest 32 requests that met others, each   | queue  | 60 s      |
-|         <model> |         | `unix ms:pictures:budget ms`               |        |           |
+| …:arrivals:     | list    | latest 32 requests, refused ones too, each | queue  | 60 s      |
+|         <model> |         | `unix ms:pictures:budget ms:met others`    |        |           |
 | …:crew:<model>  | zset    | a model's workers by end of their card     | worker | 10 × card |
 | …:work:<model>  | hash    | queued job id -> predicted ms              | queue  | -         |
 | …:models        | set     | models that have queued jobs               | queue  | -         |
@@ -75,7 +75,7 @@ class Keys:
         return self._key("ready", model)
 
     def arrivals(self, model: str) -> str:
-        """Name the list of a model's latest requests that met others."""
+        """Name the list of a model's latest requests."""
         return self._key("arrivals", model)
 
     def crew(self, model: str) -> str:

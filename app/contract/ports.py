@@ -141,8 +141,12 @@ class GatewayQueue(Protocol):
         owner has `most_live` queued and running jobs already (0: any number may be). While a job
         accepted with `once` is known, raises AlreadyAccepted for the same name and fingerprint and
         KeyReused for the same name with another one; of requests that race, one is accepted.
-        With `met_others` it is remembered among the latest arrivals that found others before them.
+        It is remembered among the latest arrivals; with `met_others` it found no worker free.
         """
+        ...
+
+    async def turn_away(self, model: str, images: int, budget_ms: float) -> None:
+        """Remember a request that others stood in the way of among the latest arrivals."""
         ...
 
     async def accepted_before(self, once: Once) -> str | None:

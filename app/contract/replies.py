@@ -90,8 +90,9 @@ def _queued(
 
 
 def _arrival(text: str, now_unix_ms: int) -> Arrival:
-    came, images, budget_ms = text.split(":")
-    return Arrival(float(now_unix_ms - int(came)), int(images), float(budget_ms))
+    came, images, budget_ms, met_others = text.split(":")
+    age_ms = float(now_unix_ms - int(came))
+    return Arrival(age_ms, int(images), float(budget_ms), met_others == "1")
 
 
 def card(payload: bytes) -> WorkerCard | None:

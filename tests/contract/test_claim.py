@@ -87,15 +87,16 @@ async def test_a_job_that_was_tried_before_is_of_a_class_of_its_own(
     assert ids(claim(worker, FREE_BATCHES)) == [tried.id]
 
 
-async def test_the_line_remembers_who_met_others_of_late(
+async def test_the_line_remembers_who_came_of_late(
     gateway: RedisGatewayQueue, worker: RedisWorkerQueue
 ) -> None:
     await gateway.submit(a_job(images=2), MINUTE_MS, met_others=True)
     await submitted(gateway, MINUTE_MS + 1)
     line = line_of(worker)
-    (came,) = line.arrivals
-    assert (came.images, came.budget_ms) == (2, MINUTE_MS)
-    assert 0 <= came.age_ms < 5000
+    second, first = line.arrivals
+    assert (first.images, first.budget_ms, first.met_others) == (2, MINUTE_MS, True)
+    assert (second.images, second.met_others) == (1, False)
+    assert 0 <= second.age_ms <= first.age_ms < 5000
 
 
 async def test_the_line_counts_live_workers_of_the_model(

@@ -169,12 +169,17 @@ async def test_a_backlog_shows_everyone_who_waits_whatever_the_deadline(
     assert [queued.id for queued in backlog.line.queued] == [early.id, late.id]
 
 
-async def test_only_the_latest_arrivals_that_met_others_are_kept(
+async def test_who_was_turned_away_came_too(gateway: RedisGatewayQueue) -> None:
+    await gateway.turn_away("emoji", 3, 500.0)
+    (came,) = (await gateway.backlog("emoji", MINUTE_MS)).line.arrivals
+    assert (came.images, came.budget_ms, came.met_others) == (3, 500.0, True)
+
+
+async def test_only_the_latest_arrivals_are_kept(
     gateway: RedisGatewayQueue, store: redis.Redis, keys: Keys
 ) -> None:
     for number in range(40):
-        await gateway.submit(a_job(), 1000.0 + number, met_others=True)
-    await submitted(gateway)
+        await gateway.submit(a_job(), 1000.0 + number)
     arrivals = (await gateway.backlog("emoji", MINUTE_MS)).line.arrivals
     assert [arrival.budget_ms for arrival in arrivals] == [1039.0 - n for n in range(32)]
     assert 0 < store.pttl(keys.arrivals("emoji")) <= MINUTE_MS

@@ -19,6 +19,8 @@ local BELL_TTL_MS = 60000
 local SWEEP_LIMIT = 100
 local EVENTS_LENGTH = 1024
 local EVENTS_TTL_MS = 3600000
+local ARRIVALS_LENGTH = 32
+local ARRIVALS_TTL_MS = 60000
 
 local function now_ms()
   local time = redis.call('TIME')
@@ -115,7 +117,16 @@ local function line_of(model, most, now)
   return rows, lost
 end
 
--- The latest requests for a model that met others, each as submit.lua wrote it.
+-- Remembers a request; `met_others` is '1' when it found no worker free.
+local function note_arrival(model, images, budget_ms, met_others, now)
+  local arrivals = ARRIVALS_ .. model
+  local entry = table.concat({whole(now), images, budget_ms, met_others}, ':')
+  redis.call('LPUSH', arrivals, entry)
+  redis.call('LTRIM', arrivals, 0, ARRIVALS_LENGTH - 1)
+  redis.call('PEXPIRE', arrivals, ARRIVALS_TTL_MS)
+end
+
+-- The latest requests for a model, each as `note_arrival` wrote it.
 local function arrivals_of(model)
   return redis.call('LRANGE', ARRIVALS_ .. model, 0, -1)
 end

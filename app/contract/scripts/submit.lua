@@ -10,8 +10,6 @@ local id, payload, model, class, images, predicted, steps = unpack(ARGV, 1, 7)
 local budget, max_jobs, unclaimed_ttl, dead_ttl = unpack(ARGV, 8, 11)
 local owner, max_live, once, fingerprint, once_ttl = unpack(ARGV, 12, 16)
 local quality, floor, met_others = unpack(ARGV, 17, 19)
-local ARRIVALS_KEPT = 32
-local ARRIVALS_TTL_MS = 60000
 
 local function queued()
   local total = 0
@@ -38,13 +36,6 @@ local function earlier_job()
   if once == '' then return nil end
   local before, mark = unpack(redis.call('HMGET', ONCE_ .. once, 'job', 'fingerprint'))
   if before and redis.call('EXISTS', JOB_ .. before) == 1 then return before, mark end
-end
-
-local function note_arrival(now)
-  local arrivals = ARRIVALS_ .. model
-  redis.call('LPUSH', arrivals, whole(now) .. ':' .. images .. ':' .. budget)
-  redis.call('LTRIM', arrivals, 0, ARRIVALS_KEPT - 1)
-  redis.call('PEXPIRE', arrivals, ARRIVALS_TTL_MS)
 end
 
 local function live_jobs()
@@ -77,5 +68,5 @@ if once ~= '' then
   redis.call('PEXPIRE', ONCE_ .. once, once_ttl)
 end
 queue(id)
-if met_others == '1' then note_arrival(now) end
+note_arrival(model, images, budget, met_others, now)
 return tonumber(deadline)

@@ -151,8 +151,11 @@ def test_those_who_came_of_late_are_expected_once_more() -> None:
     assert [job.left_ms for job in expected(came)] == [1100.0, 1200.0, 1300.0, 1400.0]
 
 
-def test_a_few_arrivals_tell_nothing() -> None:
-    assert expected([Arrival(10.0, 1, 1000.0)] * 3) == []
+def test_a_few_who_met_others_tell_nothing() -> None:
+    one_by_one = [Arrival(10.0, 1, 1000.0, met_others=False)] * 20
+
+    assert expected([*one_by_one, *[Arrival(10.0, 1, 1000.0)] * 3]) == []
+    assert len(expected([*one_by_one, *[Arrival(10.0, 1, 1000.0)] * 4])) == 24
 
 
 def test_a_ladder_spans_the_frontier_in_strides() -> None:
