@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from schedules.cost import CostModel
 
 
+# Nobody asked for more than was promised, so going up must not risk the deadline.
+AMPLE_SHARE = 0.9
+
+
 @dataclass(frozen=True, slots=True)
 class Aim:
     """How good a job may be made: up to `limit`, and better than ordered only with `up`."""
@@ -29,18 +33,21 @@ def settle(
     *,
     batch: int = 1,
     min_quality: float = 0.0,
+    reserved_ms: float = 0.0,
 ) -> Priced:
     """Return what runs for an order in the time left: what `refit` would, within the aim.
 
     A limit below the order steps down to the best plan within it, but not below `min_quality`. With
-    `up`, the best plan whose 95th percentile fits is taken where it is better than the ordered one.
+    `up`, the best plan is taken whose 95th percentile leaves `reserved_ms` and a tenth of the time
+    free, where it is better than the ordered one.
     """
     within = limited(book, aim.limit, min_quality)
     if ordered.quality.value > aim.limit:
         return best(left_ms, within, costs, batch, min_quality)
     if aim.up:
-        better = best(left_ms, within, costs, batch, min_quality)
-        if better.p95_ms <= left_ms and better.plan.quality.value > ordered.quality.value:
+        ample_ms = AMPLE_SHARE * left_ms - reserved_ms
+        better = best(ample_ms, within, costs, batch, min_quality)
+        if better.p95_ms <= ample_ms and better.plan.quality.value > ordered.quality.value:
             return better
     return refit(ordered, left_ms, book, costs, batch=batch, min_quality=min_quality)
 

@@ -154,7 +154,8 @@ def _refitted(desk: Desk, ordered: Plan, left_ms: float, batch: int, job: Job) -
     book, floor = _allowed(desk.book, job), job.min_quality
     if desk.can_run(ordered):
         how = (left_ms, book, desk.costs, desk.aim)
-        return settle(ordered, *how, batch=batch, min_quality=floor)
+        shown_ms = job.previews * desk.costs.preview_ms
+        return settle(ordered, *how, batch=batch, min_quality=floor, reserved_ms=shown_ms)
     return best(left_ms, limited(book, desk.aim.limit, floor), desk.costs, batch, floor)
 
 

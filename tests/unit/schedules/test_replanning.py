@@ -38,11 +38,12 @@ def test_a_job_goes_up_no_further_than_the_limit() -> None:
     assert settle(FAST, AMPLE_MS, BOOK, COSTS, Aim(limit=0.9, up=True)).plan is CACHED
 
 
-def test_what_replaces_a_plan_upwards_fits_with_its_high_end() -> None:
-    left_ms = price(FULL, COSTS).p95_ms
+def test_going_up_leaves_a_tenth_of_the_time_free_and_what_is_reserved() -> None:
+    left_ms = price(FULL, COSTS).p95_ms / 0.9 + 0.1
 
     assert settle(CACHED, left_ms, BOOK, COSTS, Aim(up=True)).plan is FULL
     assert settle(CACHED, left_ms - 1, BOOK, COSTS, Aim(up=True)).plan is CACHED
+    assert settle(CACHED, left_ms, BOOK, COSTS, Aim(up=True), reserved_ms=1).plan is CACHED
 
 
 def test_going_up_never_makes_worse_what_already_fits() -> None:
