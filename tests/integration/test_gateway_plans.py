@@ -234,4 +234,4 @@ def test_who_was_refused_for_others_is_expected_again_and_who_only_asked_is_not(
     with connect(store_url) as store:
         key = Keys(queue_settings.prefix).arrivals("emoji")
         (arrival,) = store.lrange(key, 0, -1)
-    assert arrival.endswith(b":1:1000:1")
+    assert arrival.endswith(b":1:1000.0:1")
