@@ -56,7 +56,6 @@ class Service:
     book: PlanBook
     cards: list[WorkerCard]
     seed: int = 0
-    upgrade: bool = True
     now_ms: float = 0.0
     queue: list[Request] = field(default_factory=list)
     came: list[tuple[float, float, bool]] = field(default_factory=list)
@@ -117,7 +116,7 @@ class Service:
 
     def _start(self, worker: int) -> None:
         costs = self.cards[worker].costs
-        dispatch = Dispatch(self._ladders[worker].scaled(costs.drift.p95), self.upgrade)
+        dispatch = Dispatch(self._ladders[worker].scaled(costs.drift.p95))
         chosen = set(dispatch(self._line()))
         batch = [request for request in self.queue if request.id in chosen]
         self.queue = [request for request in self.queue if request.id not in chosen]

@@ -20,9 +20,7 @@ COSTS = CostModel.from_dict(json.loads((EMOJI / "costs-64x64.json").read_text())
 SECONDS = 120.0
 
 
-def under(
-    rate: float, speeds: tuple[float, ...] = (1.0,), *, upgrade: bool = True
-) -> dict[str, float]:
+def under(rate: float, speeds: tuple[float, ...] = (1.0,)) -> dict[str, float]:
     """Return what becomes of mixed budgets at a multiple of what uncached runs could serve."""
     drift = COSTS.drift
     slower = [replace(drift, median=1 / s, p95=drift.p95 / s) for s in speeds]
@@ -30,7 +28,7 @@ def under(
     capacity = uncached(cards, len(BOOK.graph))
     budgets = [capacity.predicted_ms * times for times in (1.0, 2.5, 10.0)]
     due = poisson(rate * capacity.images_per_s, SECONDS / len(speeds), budgets, seed=1)
-    return shares(Service(BOOK, cards, upgrade=upgrade).run(due))
+    return shares(Service(BOOK, cards).run(due))
 
 
 @pytest.mark.parametrize(
@@ -52,7 +50,3 @@ def test_unequal_workers_together_keep_their_deadlines_too() -> None:
 
     assert found["accepted"] >= 0.95
     assert found["in_time"] >= 0.99
-
-
-def test_upgrades_make_pictures_better_at_light_load() -> None:
-    assert under(0.7)["quality"] >= under(0.7, upgrade=False)["quality"]
