@@ -5,7 +5,10 @@ Laws of this file:
    same time any may claim the job, so the slowest of them counts.
 2. An admitted plan satisfies wait + p95 + overhead <= budget, all in milliseconds. Where none does
    and nobody waits, the fastest is tried while at least its median fits: better odds than none.
+   Nobody is let in for whom somebody who waits would be late.
 3. "Too small" is said only of a budget that an idle fleet would refuse as well.
+4. While others wait or are expected, a plan is no better than the ceiling that all of them share
+   (`schedules.sharing`).
 """
 
 from __future__ import annotations
@@ -16,6 +19,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from schedules.planner import Choice, Infeasible, plan, prices
+from schedules.replanning import limited
+from schedules.sharing import Crew, Ladder, Room, Waiting, expected
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,15 +100,73 @@ def admit(ask: Ask, book: PlanBook, load: Load) -> Verdict:
     if ask.min_quality > best.value:
         return TooGood(best)
     card = expected_card(load, book)
-    wait_ms = expected_wait_ms(load)
+    room = room_of(load, card, book)
+    wait_ms, outcome = _shared(ask, book, load, card, room)
     taken_ms = wait_ms + load.overhead_ms
-    needed_ms = minimum_ms(ask, book, card, taken_ms)
-    outcome = _planned(ask, book, card, taken_ms)
     if isinstance(outcome, Infeasible) and not wait_ms and _has_odds(ask, outcome, taken_ms):
         outcome = _planned(replace(ask, budget_ms=outcome.minimum_ms), book, card, taken_ms)
+    least_ms = minimum_ms(ask, book, card, expected_wait_ms(load, card, room) + load.overhead_ms)
     if isinstance(outcome, Choice):
-        return Admit(outcome, card, wait_ms, needed_ms)
-    return _refuse(ask, book, load, needed_ms)
+        return Admit(outcome, card, wait_ms, least_ms)
+    return _refuse(ask, book, load, least_ms)
+
+
+def _shared(
+    ask: Ask, book: PlanBook, load: Load, card: WorkerCard, room: Room | None
+) -> tuple[float, Choice | Infeasible | None]:
+    """Return the wait and the best plan under the ceiling that those who wait share with this one.
+
+    None stands for a plan where somebody who waits would have to be late.
+    """
+    if room is None:
+        wait_ms = expected_wait_ms(load, card, None)
+        return wait_ms, _planned(ask, book, card, wait_ms + load.overhead_ms)
+    newcomer = Waiting(ask.budget_ms - load.overhead_ms, ask.images, floor=ask.min_quality)
+    if not room.has_place_for(newcomer):
+        return expected_wait_ms(load, card, room), None
+    for rung in range(room.ceiling_with(newcomer), -1, -1):
+        wait_ms = expected_wait_ms(load, card, room, rung)
+        within = limited(book, room.ladder.limit(rung), ask.min_quality)
+        outcome = _planned(ask, within, card, wait_ms + load.overhead_ms)
+        if isinstance(outcome, Choice):
+            break
+    return wait_ms, outcome
+
+
+def room_of(load: Load, card: WorkerCard, book: PlanBook) -> Room | None:
+    """Return what a request finds, in times of one worker; None: nobody waits or is expected."""
+    line = load.backlog.line
+    coming = expected(line.arrivals)
+    if not line.queued and not coming:
+        return None
+    waiting = tuple(queued.waiting for queued in line.queued)
+    ladder = Ladder.of(book, card.costs, card.max_batch)
+    return Room(waiting, tuple(coming), ladder, _crew(load, card))
+
+
+def _crew(load: Load, card: WorkerCard) -> Crew:
+    """Return when each worker is free, and how much faster than `card`'s it is."""
+    free_ms = (max(0.0, c.busy_until_unix_ms - load.now_unix_ms) for c in load.cards)
+    speeds = (_full_step_ms(card) / _full_step_ms(c) for c in load.cards)
+    return Crew(tuple(free_ms), tuple(speeds))
+
+
+def _full_step_ms(card: WorkerCard) -> float:
+    return card.costs.at(1).full_step_ms * card.costs.drift.median
+
+
+def expected_wait_ms(load: Load, card: WorkerCard, room: Room | None, ceiling: int = 0) -> float:
+    """Until a worker is free that did its share of the work with earlier deadlines.
+
+    Who waits is made at a ceiling, by default as fast as may be.
+    """
+    backlog = load.backlog
+    seen_ms = sum(queued.predicted_ms for queued in backlog.line.queued[: backlog.jobs])
+    # Work too far back in line to be seen one by one.
+    unseen_ms = max(0.0, backlog.work_ms - seen_ms)
+    if room is None:
+        return _crew(load, card).after(unseen_ms)
+    return room.wait_ms(backlog.jobs, ceiling, unseen_ms)
 
 
 def _planned(ask: Ask, book: PlanBook, card: WorkerCard, taken_ms: float) -> Choice | Infeasible:
@@ -113,13 +176,6 @@ def _planned(ask: Ask, book: PlanBook, card: WorkerCard, taken_ms: float) -> Cho
 
 def _has_odds(ask: Ask, outcome: Infeasible, taken_ms: float) -> bool:
     return taken_ms + outcome.fastest.predicted_ms <= ask.budget_ms
-
-
-def expected_wait_ms(load: Load) -> float:
-    """Until the first worker is free, then its share of the queued work with earlier deadlines."""
-    free_unix_ms = min(card.busy_until_unix_ms for card in load.cards)
-    until_free_ms = max(0.0, free_unix_ms - load.now_unix_ms)
-    return until_free_ms + load.backlog.work_ms / len(load.cards)
 
 
 def expected_card(load: Load, book: PlanBook) -> WorkerCard:

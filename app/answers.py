@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from app import schemas
 from app.admission import Ask, minimum_ms, slowest
+from app.capacity import uncached
 from app.contract.jobs import Failure, Result
 from schedules.planner import price
 
@@ -159,6 +160,7 @@ def _failure(failure: Failure) -> schemas.FailureBody:
 def _frontier(offer: Offer, overhead_ms: float) -> schemas.FrontierBody:
     card = slowest(offer.cards, offer.book)
     frontier = offer.book.frontier(card.costs)
+    capacity = uncached(offer.cards, len(offer.book.graph))
     return schemas.FrontierBody(
         model=offer.model,
         width=offer.size[0],
@@ -166,6 +168,11 @@ def _frontier(offer: Offer, overhead_ms: float) -> schemas.FrontierBody:
         workers=len(offer.cards),
         minimum_latency_ms=minimum_ms(Ask(0.0), offer.book, card, overhead_ms),
         preview_ms=_rounded(max(card.costs.preview_ms for card in offer.cards)),
+        uncached=schemas.CapacityBody(
+            steps=capacity.steps,
+            predicted_ms=_rounded(capacity.predicted_ms),
+            images_per_s=round(capacity.images_per_s, 4),
+        ),
         plans=[priced(price(plan, card.costs), card) for plan in frontier],
     )
 

@@ -21,11 +21,16 @@ class Client:
     Every method raises ServiceError.
     """
 
-    def __init__(self, url: str, timeout_s: float = 60.0, *, key: str = "") -> None:
+    def __init__(
+        self, url: str, timeout_s: float = 60.0, *, key: str = "", connections: int = 100
+    ) -> None:
         self.url = url.rstrip("/")
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         try:
-            self._http = httpx.Client(base_url=self.url, timeout=timeout_s, headers=headers)
+            limits = httpx.Limits(max_connections=connections)
+            self._http = httpx.Client(
+                base_url=self.url, timeout=timeout_s, headers=headers, limits=limits
+            )
         except httpx.InvalidURL as error:
             raise ServiceError(f"{url} is not a URL: {error}") from error
         except UnicodeError:
@@ -85,7 +90,7 @@ class Client:
                 f"no blockcache service answers at {self.url} ({error}); start one: blockcache up"
             ) from error
         if answer.is_error:
-            raise ServiceError(complaint(answer))
+            raise ServiceError(complaint(answer), answer.status_code)
         return answer
 
 

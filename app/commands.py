@@ -159,6 +159,7 @@ Examples:
   blockcache bench --requests 200
   blockcache bench --requests 100 --budgets 1.2:5 --concurrency 4 --json load.json
   blockcache bench --noise
+  blockcache bench --rate 0.7,1,1.5,3 --seconds 60 --json overload.json
 """
 )
 @click.option("--requests", type=click.IntRange(1), default=200, show_default=True)
@@ -171,6 +172,12 @@ Examples:
 @click.option(
     "--noise", is_flag=True, help="Time the same work after each request: what the machine strays."
 )
+@click.option(
+    "--rate", help="Open loop instead: Poisson arrivals at these multiples of the capacity."
+)
+@click.option(
+    "--seconds", type=click.FloatRange(min=1), default=60, show_default=True, help="Of each rate."
+)
 @click.option("--json", "report", type=click.Path(dir_okay=False, path_type=Path), help="Report.")
 @url_option
 @key_option
@@ -180,14 +187,26 @@ def bench(
     concurrency: int,
     seed: int,
     noise: bool,
+    rate: str | None,
+    seconds: float,
     report: Path | None,
     url: str,
     key: str,
 ) -> None:
-    """Put load on a running service: budgets kept, how well they are used, how well predicted."""
-    from app.bench import Load, budget_range, run_load
-    from app.terminal import show_bench
+    """Put load on a running service: budgets kept, how well they are used, how well predicted.
 
+    With --rate requests come at random whatever became of those before, with budgets of 1, 2.5 or
+    10 times an uncached picture. A rate of 1 is what the service makes when every picture takes 20
+    uncached steps in the best batch.
+    """
+    from app.bench import Load, budget_range, run_load
+    from app.open_loop import OpenLoad, rates_of, run_open
+    from app.terminal import show_bench, show_rates
+
+    if rate is not None:
+        opened = OpenLoad(url, rates_of(rate), seconds, seed=seed, key=key)
+        show_rates(run_open(opened, partial(click.echo, err=True)), report)
+        return
     load = Load(url, requests, budget_range(budgets), concurrency, seed, noise, key)
     show_bench(run_load(load), report)
 

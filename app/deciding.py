@@ -28,8 +28,11 @@ class Decider:
     fleet: FleetReader
     overhead: admission.Overhead
 
-    async def decide(self, request: PictureRequest) -> Decision:
-        """Say how a request would be served now; raises one of Refused."""
+    async def decide(self, request: PictureRequest, *, remember: bool = False) -> Decision:
+        """Say how a request would be served now; raises one of Refused.
+
+        With `remember`, whoever others stand in the way of is counted among those who came.
+        """
         offer = narrow(await self._offer(request), request.solvers, request.max_steps)
         overhead_ms = self.overhead.p95_ms
         verdict, previews = await self._with_previews(request, offer, overhead_ms)
@@ -39,6 +42,8 @@ class Decider:
             verdict = whole if isinstance(whole, admission.Queued) else verdict
         if not isinstance(verdict, admission.Admit):
             self.overhead.relax()
+            if remember and isinstance(verdict, admission.Queued):
+                await self.queue.turn_away(offer.model, request.num_images, request.budget_ms)
             raise refusal(verdict)
         return Decision(offer, verdict, overhead_ms, previews)
 

@@ -54,7 +54,11 @@ class ChildDied(GatewayError):
 
 
 class ServiceError(GatewayError):
-    """A running service answered with an error, or did not answer at all."""
+    """A running service answered with an error (`status`), or did not answer at all (0)."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 @dataclass(frozen=True, slots=True)

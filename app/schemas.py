@@ -194,10 +194,19 @@ class JobBody(Message):
     failure: FailureBody | None = None
 
 
+class CapacityBody(Message):
+    """Pictures of `steps` uncached steps: the time of one alone, how many a second in batches."""
+
+    steps: int
+    predicted_ms: float
+    images_per_s: float
+
+
 class FrontierBody(Message):
     """The plans that no cheaper plan matches in quality, cheapest first, for one model and size.
 
-    `preview_ms` is what one picture on the way takes.
+    `preview_ms` is what one picture on the way takes, `uncached` what all its workers make together
+    when nothing is cached.
     """
 
     model: str
@@ -206,6 +215,7 @@ class FrontierBody(Message):
     workers: int
     minimum_latency_ms: float
     preview_ms: float
+    uncached: CapacityBody
     plans: list[PricedPlanBody]
 
 

@@ -106,11 +106,15 @@ class Service:
         if request.once and (known := await self.queue.accepted_before(request.once)):
             return await self._again(known, request, started_s)
         try:
-            decision = await self.decide(request)
+            decision = await self.decide(request, remember=True)
             job = order(request, decision, self.settings.guidance_scale, self.random_seed)
             given_ms = request.budget_ms - (decision.overhead_ms if reserve else 0.0)
             deadline_unix_ms = await self.queue.submit(
-                job, given_ms, most_live=request.concurrent_jobs, once=request.once
+                job,
+                given_ms,
+                most_live=request.concurrent_jobs,
+                once=request.once,
+                met_others=decision.admit.wait_ms > 0,
             )
         except AlreadyAccepted as error:
             return await self._again(error.job_id, request, started_s)
@@ -146,10 +150,10 @@ class Service:
             task.cancel()
         await asyncio.gather(*self.watchers, return_exceptions=True)
 
-    async def decide(self, request: PictureRequest) -> Decision:
+    async def decide(self, request: PictureRequest, *, remember: bool = False) -> Decision:
         """Say how a request would be served now; raises one of Refused."""
         parts = self.queue, self.settings, self.telemetry, self.fleet, self.overhead
-        return await Decider(*parts).decide(request)
+        return await Decider(*parts).decide(request, remember=remember)
 
     async def status(self, job_id: str) -> JobStatus:
         """Return what is known of a job; raises UnknownJob."""

@@ -117,5 +117,7 @@ def order(
         min_quality=request.min_quality,
         encoding=request.encoding,
         previews=decision.previews,
+        solvers=tuple(sorted(request.solvers)),
+        max_steps=request.max_steps,
         owner=request.owner or None,
     )

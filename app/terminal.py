@@ -80,6 +80,25 @@ def show_bench(report: Mapping[str, Any], path: Path | None = None) -> None:
         path.write_text(json.dumps(report, indent=2) + "\n", "utf-8")
 
 
+def show_rates(report: Mapping[str, Any], path: Path | None = None) -> None:
+    """Print what became of each rate of an open load; write it as JSON where a path is given."""
+    table = Table("rate", "sent", "accepted", "in time", "quality", "2nd half", "in time", "batch")
+    for rate, found in report["rates"].items():
+        later = found["second_half"]
+        shares = (found["accepted"], found["in_time_of_accepted"])
+        halves = (later["accepted"], later["in_time_of_accepted"])
+        quality, batch = (_shown(found[name], ".3f") for name in ("quality_mean", "batch_mean"))
+        first, second = ([_shown(share, ".1%") for share in pair] for pair in (shares, halves))
+        table.add_row(rate, str(found["requests"]), *first, quality, *second, batch)
+    console().print(table)
+    if path is not None:
+        path.write_text(json.dumps(report, indent=2) + "\n", "utf-8")
+
+
+def _shown(value: float | None, how: str) -> str:
+    return "-" if value is None else format(value, how)
+
+
 def plan_name(plan: Mapping[str, Any]) -> str:
     """Return a plan's name as logs and metrics write it."""
     return f"{plan['solver']}-{plan['steps']}-{plan['schedule']}"

@@ -16,10 +16,17 @@ if TYPE_CHECKING:
     from workers.pipeline import Model
 
 
-def costs_for(model: Model, unit_ms: float = 0.01) -> CostModel:
-    """Return costs that were never measured: every unit takes `unit_ms`, the rest nothing."""
-    units = (unit_ms,) * len(model.units.graph)
-    return CostModel(((1, StageCosts(0.0, 0.0, 0.0, units, 0.0, 0.0)),))
+def costs_for(model: Model, unit_ms: float = 0.01, more: float = 1.0) -> CostModel:
+    """Return costs that were never measured: every unit takes `unit_ms`, the rest nothing.
+
+    Each further picture of a batch adds `more` times that.
+    """
+
+    def stages(batch: int) -> StageCosts:
+        units = (unit_ms * (1 + more * (batch - 1)),) * len(model.units.graph)
+        return StageCosts(0.0, 0.0, 0.0, units, 0.0, 0.0)
+
+    return CostModel(tuple((batch, stages(batch)) for batch in (1, 2)))
 
 
 def book_for(model: Model, steps: int = 4) -> PlanBook:

@@ -10,8 +10,8 @@ from app.contract.infotext import infotext
 from app.contract.jobs import RanPlan, Result, Timing
 from schedules.book import Plan, Quality
 from schedules.errors import InvalidSchedule
-from schedules.planner import Infeasible, Priced, refit, remaining_ms
-from schedules.planner import plan as best_plan
+from schedules.planner import remaining_ms
+from schedules.replanning import Aim, best, limited, settle
 from schedules.steering import Steering
 from workers.encoding import to_file
 from workers.errors import ModelError
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from app.contract.ports import Claimed
     from schedules.book import PlanBook
     from schedules.cost import CostModel
+    from schedules.planner import Priced
     from schedules.schedule import Schedule
     from workers.correction import Correction
     from workers.lease import Lease
@@ -45,7 +46,7 @@ STRAY_SHARE = 0.25
 class Desk:
     """What a worker makes pictures with: a model, its plan book, and its costs as of now.
 
-    `corrections` are by id, in the model's dtype on its device.
+    `corrections` are by id, in the model's dtype on its device. `aim` is for the batch at hand.
     """
 
     worker: str
@@ -53,6 +54,7 @@ class Desk:
     book: PlanBook
     costs: CostModel
     corrections: Mapping[str, Correction] = field(default_factory=dict)
+    aim: Aim = field(default_factory=Aim)
 
     def correction_of(self, plan: Plan) -> Correction | None:
         """Return the correction a plan names, None when it is not known here or not the plan's."""
@@ -108,13 +110,13 @@ def run_batch(
     `claimed_s` is when the leases were granted, on the monotonic clock. Raises Stopped when nobody
     waits any more or the worker must stop, InvalidSchedule when the plan was made for another UNet.
     """
-    job = claims[0].job
+    job = leading(claims)
     _check_same_model(job, desk)
     prompts = [prompt for claim in claims for prompt in prompts_of(claim.job)]
     deadline_s = claimed_s + min(claim.left_ms for claim in claims) / 1e3
     ordered = ordered_plan(job.plan, desk.book)
     left_ms = (deadline_s - time.monotonic()) * 1e3
-    priced = _refitted(desk, ordered, left_ms, len(prompts), job.min_quality)
+    priced = _refitted(desk, ordered, left_ms, len(prompts), job)
     previews_ms = desk.costs.preview_ms * sum(claim.job.previews for claim in claims)
     seen = claims if priced.predicted_ms + previews_ms <= left_ms else ()
     previews = Previews(desk.model, seen, priced.plan.steps, show)
@@ -154,16 +156,42 @@ def _writer(claims: Sequence[Claimed], plan: Plan) -> ToFile:
     return write
 
 
-def _refitted(desk: Desk, ordered: Plan, left_ms: float, batch: int, min_quality: float) -> Priced:
-    """Return what runs for an order.
+def leading(claims: Sequence[Claimed]) -> Job:
+    """Return the job of a batch that was promised the best plan: all are made by what it gets."""
+    return max((claim.job for claim in claims), key=lambda job: job.plan.quality)
+
+
+def predicted_ms(desk: Desk, claims: Sequence[Claimed]) -> float:
+    """Return how long a batch will take; raises InvalidSchedule when it is for another UNet."""
+    job, images = leading(claims), sum(claim.job.images for claim in claims)
+    left_ms = min(claim.left_ms for claim in claims)
+    ordered = ordered_plan(job.plan, desk.book)
+    return _refitted(desk, ordered, left_ms, images, job).predicted_ms
+
+
+def _refitted(desk: Desk, ordered: Plan, left_ms: float, batch: int, job: Job) -> Priced:
+    """Return what runs for an order, by a plan the job allows.
 
     Without its correction a plan would not be as good as promised: where that is unknown, the best
     of this worker's own plans that fits takes its place.
     """
+    book, floor = _allowed(desk.book, job), job.min_quality
     if desk.can_run(ordered):
-        return refit(ordered, left_ms, desk.book, desk.costs, batch=batch, min_quality=min_quality)
-    found = best_plan(left_ms, 0.0, desk.book, desk.costs, batch=batch, min_quality=min_quality)
-    return found.fastest if isinstance(found, Infeasible) else found.picked
+        how = (left_ms, book, desk.costs, desk.aim)
+        shown_ms = job.previews * desk.costs.preview_ms
+        return settle(ordered, *how, batch=batch, min_quality=floor, reserved_ms=shown_ms)
+    return best(left_ms, limited(book, desk.aim.limit, floor), desk.costs, batch, floor)
+
+
+def _allowed(book: PlanBook, job: Job) -> PlanBook:
+    """Return the book of the plans a job allows; all of it when it allows none of them."""
+    plans = [
+        plan
+        for plan in book.plans
+        if (not job.solvers or plan.solver in job.solvers)
+        and (job.max_steps is None or plan.steps <= job.max_steps)
+    ]
+    return book.with_plans(plans) if 0 < len(plans) < len(book.plans) else book
 
 
 def _work(plan: Plan) -> tuple[str, Schedule, str | None]:
@@ -229,13 +257,20 @@ def results(
     return parts
 
 
+def _told(order: PlanOrder, ran: RanPlan) -> RanPlan:
+    """Return the plan that ran as one job is told: it may have been promised another."""
+    promised = (order.solver, order.rule, order.steps, order.correction)
+    same = promised == (ran.solver, ran.rule, ran.steps, ran.correction)
+    return ran if same else replace(ran, replanned=True)
+
+
 def _result(desk: Desk, claim: Claimed, ran: Ran, since_claim_ms: float) -> Result:
     made = ran.rendered
     return Result(
         job_id=claim.job.id,
         worker=desk.worker,
         seeds=claim.job.seeds,
-        plan=ran.plan,
+        plan=_told(claim.job.plan, ran.plan),
         timing=Timing(
             queue_ms=round(claim.waited_ms, 2),
             encode_ms=round(made.encode_ms, 2),

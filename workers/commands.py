@@ -52,16 +52,21 @@ def calibrate(
 @click.option("--size", default=None, help="Picture size, e.g. 512x512; default: the model's own.")
 @click.option("--max-batch", type=click.IntRange(1, 64), help="Most pictures at once.")
 @click.option("--threads", type=click.IntRange(1), help="CPU threads; default: measured.")
+@click.option(
+    "--upgrade/--no-upgrade", default=True, show_default=True,
+    help="Make better pictures than promised while nobody else waits.",
+)  # fmt: skip
 @click.option("--metrics-host", default="127.0.0.1", show_default=True)
 @click.option("--metrics-port", default=9101, show_default=True, help="0 turns metrics off.")
 def worker(
     model: str, store_url: str, plans: Path | None, size: str | None, max_batch: int | None,
-    threads: int | None, metrics_host: str, metrics_port: int,
+    threads: int | None, upgrade: bool, metrics_host: str, metrics_port: int,
 ) -> None:  # fmt: skip
     """Make pictures: claim jobs of one model from the store until told to stop."""
     # OpenMP threads that spin while they wait for one another slow a worker down many times over
     # as soon as another process wants their core. Read by the library when torch loads it.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    from workers.loop import LoopSettings
     from workers.main import WorkerSettings, run
 
     settings = WorkerSettings(
@@ -73,6 +78,7 @@ def worker(
         threads=threads,
         metrics_host=metrics_host,
         metrics_port=metrics_port,
+        loop=LoopSettings(upgrade=upgrade),
     )
     run(settings)
 

@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING
 
 from app.contract.errors import StoreUnavailable
 from app.contract.jobs import Failure, Reason
+from schedules.cost import Drift
 from schedules.errors import ScheduleError
 from schedules.planner import price
-from workers.batch import Desk, Ran, results, run_batch
+from schedules.sharing import Ladder
+from workers.batch import Desk, Ran, predicted_ms, results, run_batch
+from workers.dispatch import Dispatch
 from workers.errors import Stopped, UnknownSolver
 from workers.lease import leased
 from workers.speed import Idleness, Speed
@@ -25,7 +28,6 @@ if TYPE_CHECKING:
     from app.contract.cards import WorkerCard
     from app.contract.jobs import Result
     from app.contract.ports import Claimed, WorkerQueue
-    from schedules.cost import CostModel
     from workers.previews import Show
     from workers.telemetry import WorkerMetrics
 
@@ -35,7 +37,7 @@ STALL_FACTOR = 5
 
 @dataclass(frozen=True, slots=True)
 class LoopSettings:
-    """How patient a worker is, in seconds.
+    """How patient a worker is, in seconds; `upgrade`: whether it may do better than promised.
 
     One that idles for `probe_s` makes a picture for itself, to know how fast it is by now; as long
     as it goes on idling every pause before the next is twice as long, up to `probe_most_s`.
@@ -46,6 +48,7 @@ class LoopSettings:
     drain_s: float = 30.0
     stall_s: float = 60.0
     store_retry_s: float = 0.5
+    upgrade: bool = True
     probe_s: float = 1.0
     probe_most_s: float = 300.0
 
@@ -68,6 +71,8 @@ class WorkerLoop:
         self._settings = settings
         self._speed = Speed(desk.costs, ratios)
         self._desk = replace(desk, costs=self._speed.costs)
+        steady = desk.costs.drifted(Drift(1.0, 1.0))
+        self._ladder = Ladder.of(desk.book, steady, card.max_batch)
         self._idleness = Idleness(settings.probe_s, settings.probe_most_s)
         self._stopping = threading.Event()
         self._news = threading.Event()
@@ -94,9 +99,10 @@ class WorkerLoop:
 
     def _serve_once(self) -> None:
         try:
-            factors = batch_factors(self._desk.costs, self._card.max_batch)
-            wait_s = self._settings.claim_wait_s
-            claims = self._queue.claim(self._card.model, self._card.worker, factors, wait_s)
+            ladder = self._ladder.drifted(self._desk.costs)
+            choose, wait_s = Dispatch(ladder, self._settings.upgrade), self._settings.claim_wait_s
+            claims = self._queue.claim(self._card.model, self._card.worker, choose, wait_s)
+            self._desk = replace(self._desk, aim=choose.aim)
             if claims and self._stopping.is_set():
                 self._give_back(claims)
             elif claims:
@@ -111,10 +117,11 @@ class WorkerLoop:
 
     def _run(self, claims: Sequence[Claimed]) -> None:
         claimed_s = time.monotonic()
-        self._announce(busy_ms=expected_ms(claims, self._desk.costs))
         try:
+            expected_ms = predicted_ms(self._desk, claims)
+            self._announce(busy_ms=expected_ms)
             with (
-                leased(self._queue, claims, self._stall_s(claims)) as lease,
+                leased(self._queue, claims, self._stall_s(expected_ms)) as lease,
                 ThreadPoolExecutor(1, "previews") as sending,
             ):
                 show = self._shown_by(sending)
@@ -155,10 +162,9 @@ class WorkerLoop:
 
         return show
 
-    def _stall_s(self, claims: Sequence[Claimed]) -> float:
+    def _stall_s(self, expected_ms: float) -> float:
         """Return how long a batch may go without finishing a step: many times what one takes."""
-        expected_s = expected_ms(claims, self._desk.costs) / 1e3
-        return max(self._settings.stall_s, STALL_FACTOR * expected_s)
+        return max(self._settings.stall_s, STALL_FACTOR * expected_ms / 1e3)
 
     def _finish(self, claims: Sequence[Claimed], ran: Ran, claimed_s: float) -> None:
         def since_claim_ms() -> float:
@@ -228,17 +234,3 @@ class WorkerLoop:
             log.warning("cannot %s: %s", what, error)
         except Exception:  # the thread must go on: without a card the worker gets no work
             log.exception("cannot %s", what)
-
-
-def batch_factors(costs: CostModel, max_batch: int) -> tuple[float, ...]:
-    """Return the time of a batch of 1, 2, … images ÷ that of one, for an uncached step."""
-    one = costs.at(1).full_step_ms
-    return tuple(costs.at(batch).full_step_ms / one for batch in range(1, max_batch + 1))
-
-
-def expected_ms(claims: Sequence[Claimed], costs: CostModel) -> float:
-    """Return how long a batch will take: what its first job was promised, stretched to all."""
-    job = claims[0].job
-    images = sum(claim.job.images for claim in claims)
-    stretch = costs.at(images).full_step_ms / costs.at(job.images).full_step_ms
-    return job.plan.predicted_ms * stretch

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from redis.exceptions import NoPermissionError
 
-from app.contract import replies
+from app.contract import replies, submission
 from app.contract.announcements import Announcements
 from app.contract.cards import WorkerCard
 from app.contract.connection import connect_async, script_text, store_errors, unix_ms
@@ -39,11 +39,24 @@ if TYPE_CHECKING:
     from app.contract.ports import Once
     from app.contract.settings import QueueSettings
 
-SCRIPTS = ("submit", "cancel", "status", "backlog", "depths", "dead", "requeue", "cards", "rate")
+SCRIPTS = (
+    "submit",
+    "cancel",
+    "status",
+    "backlog",
+    "depths",
+    "dead",
+    "requeue",
+    "cards",
+    "rate",
+    "turn_away",
+)
 FULL, OWNER_FULL = -1, -2
 # Announcements wake a waiter at once; this only bounds what a silent network can hide.
 LOOK_AGAIN_S = 5.0
 TAGGED_JOBS = 16
+# As many waiting jobs are looked at one by one; those behind them count by their work.
+LINE_ROWS = 256
 
 T = TypeVar("T")
 
@@ -82,23 +95,28 @@ class RedisGatewayQueue:
         await self._client.aclose()
 
     async def submit(
-        self, job: Job, budget_ms: float, *, most_live: int = 0, once: Once | None = None
+        self,
+        job: Job,
+        budget_ms: float,
+        *,
+        most_live: int = 0,
+        once: Once | None = None,
+        met_others: bool = False,
     ) -> int:
         """Accept a job whose deadline is `budget_ms` from now; return the deadline (unix ms)."""
-        described = (job.id, job.encode(), job.model, job.batch_class, job.images)
-        planned = (job.plan.predicted_ms, job.plan.steps, budget_ms)
-        settings = self._settings
-        limits = (
-            settings.max_jobs, settings.unclaimed_ttl_s * 1000, settings.dead_ttl_s * 1000,
-        )  # fmt: skip
-        remember_ms = budget_ms + (settings.unclaimed_ttl_s + settings.result_ttl_s) * 1000
-        caller = (job.owner or "", most_live, *_named(once), round(remember_ms))
-        reply = await self._run("submit", *described, *planned, *limits, *caller)
+        how = submission.arguments(job, budget_ms, most_live, once, met_others, self._settings)
+        reply = await self._run("submit", *how)
         if reply == FULL:
-            raise QueueFull(f"the queue already holds {settings.max_jobs} jobs: try again later")
+            raise QueueFull(
+                f"the queue already holds {self._settings.max_jobs} jobs: try again later"
+            )
         if reply == OWNER_FULL:
             raise TooManyJobs(f"{most_live} jobs of this key wait or run: wait for one to end")
         return replies.accepted(reply)
+
+    async def turn_away(self, model: str, images: int, budget_ms: float) -> None:
+        """Remember a request that others stood in the way of among the latest arrivals."""
+        await self._run("turn_away", model, images, budget_ms)
 
     async def accepted_before(self, once: Once) -> str | None:
         """Return the id of the job accepted with `once`, if it is known; raises KeyReused."""
@@ -181,9 +199,11 @@ class RedisGatewayQueue:
         return [job_id.decode() for job_id in found]
 
     async def backlog(self, model: str, budget_ms: float) -> Backlog:
-        """Return the queued work of `model` whose deadline is earlier than `budget_ms` from now."""
-        jobs, work_ms = await self._run("backlog", model, budget_ms)
-        return Backlog(jobs, float(work_ms))
+        """Return who waits for `model`, and the work with deadlines before `budget_ms` from now."""
+        now, jobs, work_ms, arrivals, *rows = await self._run(
+            "backlog", model, budget_ms, LINE_ROWS
+        )
+        return Backlog(jobs, float(work_ms), replies.line(now, rows, arrivals))
 
     async def depths(self) -> dict[str, Backlog]:
         """Return all queued work by model."""
@@ -274,10 +294,6 @@ class RedisGatewayQueue:
     async def _run(self, script: str, *args: Any) -> Any:
         with store_errors():
             return await self._scripts[script](keys=self._keys.for_scripts(), args=args)
-
-
-def _named(once: Once | None) -> tuple[str, str]:
-    return ("", "") if once is None else (once.name, once.fingerprint)
 
 
 async def _pause(announced: asyncio.Event, seconds: float) -> None:

@@ -101,7 +101,8 @@ class Encoding:
 class Job:
     """One accepted request: what picture, by which plan. Its deadline is kept by the queue.
 
-    `previews` times on the way the first picture is shown as it is by then.
+    `previews` times on the way the first picture is shown as it is by then. `solvers` (none: any)
+    and `max_steps` hold for whatever plan replaces the ordered one, too.
     """
 
     id: str
@@ -117,6 +118,8 @@ class Job:
     min_quality: float = 0.0
     encoding: Encoding = Encoding()
     previews: int = 0
+    solvers: tuple[str, ...] = ()
+    max_steps: int | None = None
     trace: str | None = None
     owner: str | None = None
 
@@ -127,10 +130,10 @@ class Job:
 
     @property
     def batch_class(self) -> str:
-        """Jobs of the same class can run as one batch."""
+        """Jobs of the same class can run as one batch, by one plan that suits all of them."""
         parts = (
             self.model, self.revision, self.width, self.height, self.guidance_scale,
-            self.plan.solver, self.plan.table, self.plan.correction, self.min_quality,
+            self.min_quality, self.solvers, self.max_steps,
         )  # fmt: skip
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
@@ -145,8 +148,8 @@ class Job:
         try:
             plan = PlanOrder(**data.pop("plan"))
             encoding = Encoding(**data.pop("encoding", {}))
-            seeds = tuple(data.pop("seeds"))
-            return cls(**data, seeds=seeds, plan=plan, encoding=encoding)
+            seeds, solvers = tuple(data.pop("seeds")), tuple(data.pop("solvers", ()))
+            return cls(**data, seeds=seeds, solvers=solvers, plan=plan, encoding=encoding)
         except (KeyError, TypeError) as error:
             raise DecodeError(f"not a job: {error!r}", payload) from error
 

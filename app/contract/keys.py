@@ -9,7 +9,9 @@ one cluster shard holds them all. `…` stands for that tag.
 | …:images:<id>   | list    | a finished job's pictures, in seed order   | queue  | result    |
 | …:previews:<id> | list    | a job's first picture at stages on its way | queue  | result    |
 | …:ready:<model> | zset    | queued job ids by deadline (unix ms)       | queue  | -         |
-| …:class:<class> | zset    | the same jobs, split by batch class        | queue  | -         |
+| …:arrivals:     | list    | latest 32 requests, refused ones too, each | queue  | 60 s      |
+|         <model> |         | `unix ms:pictures:budget ms:met others`    |        |           |
+| …:crew:<model>  | zset    | a model's workers by end of their card     | worker | 10 × card |
 | …:work:<model>  | hash    | queued job id -> predicted ms              | queue  | -         |
 | …:models        | set     | models that have queued jobs               | queue  | -         |
 | …:leases        | zset    | running job ids by lease end (unix ms)     | queue  | -         |
@@ -34,7 +36,8 @@ TTLs from `QueueSettings`. A stream lives an hour from its latest entry until it
 idempotency key has as long a TTL as a job can last, and is worth nothing without its job.
 
 Fields of a job hash: `payload` (the job as JSON; removed with the outcome except of dead letters),
-`model`, `class`, `images`, `predicted_ms`, `steps`, `state`, `attempt` (claims so far), `token`
+`model`, `class`, `images`, `predicted_ms`, `quality` (of its plan), `floor` (least quality asked
+for), `steps`, `state`, `attempt` (claims so far), `token`
 (fence: every claim and every lost lease raises it), `step` (finished steps), `created` and
 `deadline` (unix ms), `owner` (unless it is nobody's), `worker`, `cancel` (set: its worker shall
 stop), `outcome` (JSON of the result when done, of the failure otherwise).
@@ -71,9 +74,13 @@ class Keys:
         """Name the sorted set of a model's queued jobs by deadline."""
         return self._key("ready", model)
 
-    def batch_class(self, name: str) -> str:
-        """Name the sorted set of a batch class's queued jobs by deadline."""
-        return self._key("class", name)
+    def arrivals(self, model: str) -> str:
+        """Name the list of a model's latest requests."""
+        return self._key("arrivals", model)
+
+    def crew(self, model: str) -> str:
+        """Name the sorted set of a model's workers."""
+        return self._key("crew", model)
 
     def work(self, model: str) -> str:
         """Name the hash of predicted milliseconds of a model's queued jobs."""
@@ -140,10 +147,10 @@ class Keys:
     def for_scripts(self) -> list[str]:
         """Return KEYS as the scripts name them; a family is given by its common beginning."""
         return [
-            self.job(""), self.images(""), self.ready(""), self.batch_class(""), self.work(""),
-            self.models, self.leases, self.dead, self.bell(""), self.card(""), self.workers,
-            self.book(""), self.over, self.events(""), self.told, self.live(""), self.once(""),
-            self.rate(""), self.previews(""),
+            self.job(""), self.images(""), self.ready(""), self.arrivals(""), self.crew(""),
+            self.work(""), self.models, self.leases, self.dead, self.bell(""), self.card(""),
+            self.workers, self.book(""), self.over, self.events(""), self.told, self.live(""),
+            self.once(""), self.rate(""), self.previews(""),
         ]  # fmt: skip
 
     def _key(self, *parts: str) -> str:

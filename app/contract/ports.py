@@ -7,20 +7,49 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
     from app.contract.cards import WorkerCard
     from app.contract.jobs import Failure, Job, JobState, Outcome, Result
     from schedules.book import PlanBook
+    from schedules.sharing import Arrival, Waiting
+
+    Choose = Callable[["Line"], Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A waiting job as the queue knows it; those of one class can run as one batch."""
+
+    id: str
+    batch_class: str
+    waiting: Waiting
+    predicted_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The most urgent of those who wait for a model, in deadline order, and what came of late.
+
+    `workers` counts live workers of the model, this one included.
+    """
+
+    queued: tuple[Queued, ...]
+    arrivals: tuple[Arrival, ...] = ()
+    workers: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """Predicted work that stands before a deadline: jobs and the milliseconds they will take."""
+    """Predicted work that stands before a deadline: jobs and the milliseconds they will take.
+
+    `line` holds the most urgent jobs whether they stand before it or not.
+    """
 
     jobs: int
     work_ms: float
+    line: Line = Line(())
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +127,13 @@ class GatewayQueue(Protocol):
     """What the gateway asks of the queue. Every method raises StoreUnavailable when it is down."""
 
     async def submit(
-        self, job: Job, budget_ms: float, *, most_live: int = 0, once: Once | None = None
+        self,
+        job: Job,
+        budget_ms: float,
+        *,
+        most_live: int = 0,
+        once: Once | None = None,
+        met_others: bool = False,
     ) -> int:
         """Accept a job whose deadline is `budget_ms` from now; return the deadline (unix ms).
 
@@ -106,7 +141,12 @@ class GatewayQueue(Protocol):
         owner has `most_live` queued and running jobs already (0: any number may be). While a job
         accepted with `once` is known, raises AlreadyAccepted for the same name and fingerprint and
         KeyReused for the same name with another one; of requests that race, one is accepted.
+        It is remembered among the latest arrivals; with `met_others` it found no worker free.
         """
+        ...
+
+    async def turn_away(self, model: str, images: int, budget_ms: float) -> None:
+        """Remember a request that others stood in the way of among the latest arrivals."""
         ...
 
     async def accepted_before(self, once: Once) -> str | None:
@@ -168,7 +208,7 @@ class GatewayQueue(Protocol):
         ...
 
     async def backlog(self, model: str, budget_ms: float) -> Backlog:
-        """Return the queued work of `model` whose deadline is earlier than `budget_ms` from now."""
+        """Return who waits for `model`, and the work with deadlines before `budget_ms` from now."""
         ...
 
     async def depths(self) -> dict[str, Backlog]:
@@ -214,15 +254,13 @@ class Claimed:
 class WorkerQueue(Protocol):
     """What a worker asks of the queue. Every method raises StoreUnavailable when it is down."""
 
-    def claim(
-        self, model: str, worker: str, batch_factors: Sequence[float], wait_s: float
-    ) -> list[Claimed]:
-        """Lease the most urgent job of `model` and others of its class that fit beside it.
+    def claim(self, model: str, worker: str, choose: Choose, wait_s: float) -> list[Claimed]:
+        """Lease those of the jobs waiting for `model` that `choose` names.
 
-        `batch_factors[b-1]` is the time of a batch of b images ÷ that of one; its length is the
-        largest batch. Another job joins while its predicted time × factor still meets the tightest
-        deadline in the batch. Waits up to `wait_s` for a job, then returns an empty list. Expired
-        leases go back to the queue first, or to the dead letters after their last attempt.
+        It sees the most urgent ones and returns ids; what another worker took in the meantime is
+        left out, which may leave nothing. Waits up to `wait_s` for a job, then returns an empty
+        list. Expired leases go back to the queue first, or to the dead letters after their last
+        attempt.
         """
         ...
 

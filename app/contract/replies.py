@@ -1,4 +1,4 @@
-"""What the store's scripts and keys answer, read for the gateway."""
+"""What the store's scripts and keys answer."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 from app.contract.cards import WorkerCard
 from app.contract.errors import AlreadyAccepted, DecodeError, KeyReused
 from app.contract.jobs import Failure, JobState, Result
-from app.contract.ports import JobEvent, JobStatus
+from app.contract.ports import JobEvent, JobStatus, Line, Queued
+from schedules.sharing import Arrival, Waiting
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from app.contract.jobs import Outcome
 
 REUSED = -3
@@ -63,6 +66,33 @@ def status(job_id: str, found: list[Any]) -> JobStatus:
         deadline_unix_ms=deadline,
         outcome=outcome(state, payload) if payload else None,
     )
+
+
+def line(
+    now_unix_ms: int, rows: Sequence[Sequence[Any]], arrivals: Sequence[bytes], workers: int = 1
+) -> Line:
+    """Read who waits for a model."""
+    came = tuple(_arrival(text.decode(), now_unix_ms) for text in arrivals)
+    return Line(tuple(_queued(*row) for row in rows), came, workers)
+
+
+def _queued(
+    job_id: bytes,
+    batch_class: bytes,
+    left_ms: int,
+    images: int,
+    quality: bytes | None,
+    floor: bytes | None,
+    predicted_ms: bytes,
+) -> Queued:
+    waiting = Waiting(left_ms, images, float(quality or 1), float(floor or 0))
+    return Queued(job_id.decode(), batch_class.decode(), waiting, float(predicted_ms))
+
+
+def _arrival(text: str, now_unix_ms: int) -> Arrival:
+    came, images, budget_ms, met_others = text.split(":")
+    age_ms = float(now_unix_ms - int(came))
+    return Arrival(age_ms, int(images), float(budget_ms), met_others == "1")
 
 
 def card(payload: bytes) -> WorkerCard | None:

@@ -6,6 +6,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Any, Self
 
+from app.contract import replies
 from app.contract.connection import connect, script_text, store_errors, unix_ms
 from app.contract.errors import DecodeError
 from app.contract.jobs import Job, JobState, Reason
@@ -19,10 +20,11 @@ if TYPE_CHECKING:
 
     from app.contract.cards import WorkerCard
     from app.contract.jobs import Failure, Result
+    from app.contract.ports import Choose
     from app.contract.settings import QueueSettings
     from schedules.book import PlanBook
 
-SCRIPTS = ("claim", "renew", "finish", "fail", "give_back", "preview", "publish")
+SCRIPTS = ("line", "claim", "renew", "finish", "fail", "give_back", "preview", "publish")
 ENDS_IN = {
     Reason.CANCELLED: JobState.CANCELLED,
     Reason.DEADLINE: JobState.FAILED,
@@ -31,6 +33,8 @@ ENDS_IN = {
 }
 # A bell can be lost with the worker that heard it, so nobody listens longer than this.
 LONGEST_LISTEN_S = 2.0
+# Who stands further back in line changes little for who is next.
+LINE_ROWS = 64
 SHORTEST_LISTEN_S = 0.01
 
 
@@ -52,13 +56,11 @@ class RedisWorkerQueue:
         """Close the connections."""
         self._client.close()
 
-    def claim(
-        self, model: str, worker: str, batch_factors: Sequence[float], wait_s: float
-    ) -> list[Claimed]:
-        """Lease a batch of `model`, waiting up to `wait_s` for one."""
+    def claim(self, model: str, worker: str, choose: Choose, wait_s: float) -> list[Claimed]:
+        """Lease what `choose` names of those who wait for `model`, for up to `wait_s`."""
         until = time.monotonic() + wait_s
         while True:
-            claims, quiet_s = self._try_claim(model, worker, batch_factors)
+            claims, quiet_s = self._try_claim(model, worker, choose)
             left_s = until - time.monotonic()
             if claims or left_s <= 0:
                 return claims
@@ -99,7 +101,7 @@ class RedisWorkerQueue:
         """Announce this worker for one TTL, after its plan book if that is not stored yet."""
         card_ttl_ms = self._settings.card_ttl_s * 1000
         book_ttl_ms = self._settings.book_ttl_s * 1000
-        parts = (card.worker, card.encode(), card_ttl_ms, card.book, book_ttl_ms)
+        parts = (card.worker, card.encode(), card_ttl_ms, card.book, book_ttl_ms, card.model)
         if not self._run("publish", *parts):
             payload = json.dumps(book.to_dict())
             with store_errors():
@@ -119,16 +121,18 @@ class RedisWorkerQueue:
             moment: Any = self._client.time()
         return unix_ms(moment)
 
-    def _try_claim(
-        self, model: str, worker: str, batch_factors: Sequence[float]
-    ) -> tuple[list[Claimed], float]:
+    def _try_claim(self, model: str, worker: str, choose: Choose) -> tuple[list[Claimed], float]:
         """Return what could be claimed, and for how many seconds no lease can expire."""
         lease_ms = self._settings.lease_ms
-        quiet_ms, *rows = self._run(
-            "claim", model, worker, lease_ms, *self._limits(), *batch_factors
+        now, quiet_ms, workers, arrivals, *found = self._run(
+            "line", model, lease_ms, *self._limits(), LINE_ROWS
         )
+        if not found:
+            return [], quiet_ms / 1000
+        line = replies.line(now, found, arrivals, max(workers, 1))
+        rows = self._run("claim", model, worker, lease_ms, *choose(line))
         claims = (self._claimed(*row) for row in rows)
-        return [claim for claim in claims if claim is not None], quiet_ms / 1000
+        return [claim for claim in claims if claim is not None], 0.0
 
     def _claimed(
         self, job_id: bytes, payload: bytes, token: int, left: int, waited: int, attempt: int

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from app.contract.gateway_queue import RedisGatewayQueue
     from app.contract.jobs import Job
     from app.contract.keys import Keys
-    from app.contract.ports import Claimed
+    from app.contract.ports import Choose, Claimed, Line
     from app.contract.settings import QueueSettings
 
-ALONE = (1.0,)
-FREE_BATCHES = (1.0, 1.0, 1.0, 1.0)
+ALONE = 1
+FREE_BATCHES = 4
 MINUTE_MS = 60_000.0
 
 
@@ -33,16 +33,51 @@ async def submitted(gateway: RedisGatewayQueue, budget_ms: float = MINUTE_MS, **
     return accepted
 
 
+def together(most: int) -> Choose:
+    """Return what chooses the first in line and others of its class, up to `most` images."""
+
+    def choose(line: Line) -> list[str]:
+        first, *others = line.queued
+        ids, images = [first.id], first.waiting.images
+        for job in others:
+            if job.batch_class == first.batch_class:
+                images += job.waiting.images
+                if images > most:
+                    break
+                ids.append(job.id)
+        return ids
+
+    return choose
+
+
 def claim(
     queue: RedisWorkerQueue,
-    factors: Sequence[float] = ALONE,
+    most: int = ALONE,
     *,
     model: str = "emoji",
     name: str = "worker-1",
     wait_s: float = 0.0,
 ) -> list[Claimed]:
-    """Claim a batch, by default of one job and without waiting."""
-    return queue.claim(model, name, factors, wait_s)
+    """Claim a batch of up to `most` images, by default of one job and without waiting."""
+    return queue.claim(model, name, together(most), wait_s)
+
+
+def claim_by(queue: RedisWorkerQueue, choose: Choose) -> list[Claimed]:
+    """Claim what `choose` names, without waiting."""
+    return queue.claim("emoji", "worker-1", choose, 0.0)
+
+
+def line_of(queue: RedisWorkerQueue) -> Line:
+    """Return the line that a claim is shown; take nothing."""
+    seen: list[Line] = []
+
+    def look(line: Line) -> list[str]:
+        seen.append(line)
+        return []
+
+    assert claim_by(queue, look) == []
+    (line,) = seen
+    return line
 
 
 def claim_one(queue: RedisWorkerQueue, **how: Any) -> Claimed:

@@ -1,4 +1,4 @@
-"""Which jobs a claim takes: deadline order, one class a batch, no deadline broken by company."""
+"""What a claim shows of the line, and which jobs it takes."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import time
 from typing import TYPE_CHECKING
 
 from app.contract.jobs import Failure, Reason
+from tests.builders import a_book, a_card, a_job, a_plan_order
 from tests.contract.queueing import (
     FREE_BATCHES,
     MINUTE_MS,
     claim,
+    claim_by,
     claim_one,
     ids,
+    line_of,
     submitted,
 )
 
@@ -21,9 +24,8 @@ if TYPE_CHECKING:
 
     from app.contract.gateway_queue import RedisGatewayQueue
     from app.contract.keys import Keys
+    from app.contract.ports import Line
     from app.contract.worker_queue import RedisWorkerQueue
-
-LINEAR = (1.0, 2.0, 3.0, 4.0)
 
 
 async def test_jobs_are_claimed_in_the_order_of_their_deadlines(
@@ -40,7 +42,7 @@ async def test_the_claimed_job_is_the_submitted_one(
     gateway: RedisGatewayQueue, worker: RedisWorkerQueue
 ) -> None:
     job = await submitted(gateway, prompt="ein Käse 🧀", images=3)
-    assert claim_one(worker, factors=FREE_BATCHES).job == job
+    assert claim_one(worker, most=FREE_BATCHES).job == job
 
 
 async def test_a_claim_says_how_much_time_is_left_and_was_spent(
@@ -53,13 +55,70 @@ async def test_a_claim_says_how_much_time_is_left_and_was_spent(
     assert claimed.attempt == 1
 
 
-async def test_a_batch_holds_only_jobs_of_the_class_of_its_first(
+async def test_jobs_of_one_class_may_have_been_promised_different_plans(
     gateway: RedisGatewayQueue, worker: RedisWorkerQueue
 ) -> None:
-    first = await submitted(gateway, 1 * MINUTE_MS, steps=4)
-    await submitted(gateway, 2 * MINUTE_MS, steps=8)
-    second = await submitted(gateway, 3 * MINUTE_MS, steps=4)
+    first = await submitted(gateway, 1 * MINUTE_MS)
+    await submitted(gateway, 2 * MINUTE_MS, guidance_scale=9.0)
+    second = await submitted(gateway, 3 * MINUTE_MS, steps=8)
     assert ids(claim(worker, FREE_BATCHES)) == [first.id, second.id]
+
+
+async def test_the_line_shows_who_waits_in_the_order_of_deadlines(
+    gateway: RedisGatewayQueue, worker: RedisWorkerQueue
+) -> None:
+    plan = a_plan_order(predicted_ms=70.0)
+    late = await submitted(gateway, 2 * MINUTE_MS, images=3, min_quality=0.25, plan=plan)
+    early = await submitted(gateway, MINUTE_MS)
+    line = line_of(worker)
+    assert [queued.id for queued in line.queued] == [early.id, late.id]
+    shown = line.queued[1]
+    assert (shown.waiting.images, shown.waiting.floor, shown.waiting.quality) == (3, 0.25, 1.0)
+    assert shown.predicted_ms == 70.0
+    assert 2 * MINUTE_MS - 5000 < shown.waiting.left_ms <= 2 * MINUTE_MS
+
+
+async def test_a_job_that_was_tried_before_is_of_a_class_of_its_own(
+    gateway: RedisGatewayQueue, worker: RedisWorkerQueue
+) -> None:
+    tried = await submitted(gateway)
+    worker.fail(claim_one(worker), Failure(tried.id, Reason.ERROR, "boom"), retry=True)
+    await submitted(gateway, 2 * MINUTE_MS)
+    assert ids(claim(worker, FREE_BATCHES)) == [tried.id]
+
+
+async def test_the_line_remembers_who_came_of_late(
+    gateway: RedisGatewayQueue, worker: RedisWorkerQueue
+) -> None:
+    await gateway.submit(a_job(images=2), MINUTE_MS, met_others=True)
+    await submitted(gateway, MINUTE_MS + 1)
+    line = line_of(worker)
+    second, first = line.arrivals
+    assert (first.images, first.budget_ms, first.met_others) == (2, MINUTE_MS, True)
+    assert (second.images, second.met_others) == (1, False)
+    assert 0 <= second.age_ms <= first.age_ms < 5000
+
+
+async def test_the_line_counts_live_workers_of_the_model(
+    gateway: RedisGatewayQueue, worker: RedisWorkerQueue
+) -> None:
+    for name, model in (("a", "emoji"), ("b", "emoji"), ("c", "other")):
+        worker.publish(a_card(name, model=model), a_book())
+    await submitted(gateway)
+    line = line_of(worker)
+    assert line.workers == 2
+
+
+async def test_what_another_worker_took_in_the_meantime_is_left_out(
+    gateway: RedisGatewayQueue, worker: RedisWorkerQueue
+) -> None:
+    first, second = [await submitted(gateway, MINUTE_MS + i) for i in range(2)]
+
+    def too_slow(line: Line) -> list[str]:
+        assert claim_one(worker).job.id == first.id
+        return [queued.id for queued in line.queued]
+
+    assert ids(claim_by(worker, too_slow)) == [second.id]
 
 
 async def test_a_worker_gets_only_jobs_of_its_model(
@@ -84,31 +143,6 @@ async def test_a_job_of_more_images_than_a_batch_is_claimed_alone(
     assert ids(claim(worker, FREE_BATCHES)) == [big.id]
 
 
-async def test_a_batch_grows_only_while_the_tightest_deadline_is_met(
-    gateway: RedisGatewayQueue, worker: RedisWorkerQueue
-) -> None:
-    tight = await submitted(gateway, 60_000, predicted_ms=25_000)
-    second = await submitted(gateway, 90_000, predicted_ms=25_000)
-    await submitted(gateway, 120_000, predicted_ms=25_000)
-    assert ids(claim(worker, LINEAR)) == [tight.id, second.id]
-
-
-async def test_the_slowest_job_of_a_batch_decides_whether_it_is_in_time(
-    gateway: RedisGatewayQueue, worker: RedisWorkerQueue
-) -> None:
-    tight = await submitted(gateway, 60_000, predicted_ms=10_000)
-    await submitted(gateway, 90_000, predicted_ms=40_000)
-    assert ids(claim(worker, LINEAR)) == [tight.id]
-
-
-async def test_the_predicted_time_of_a_job_covers_all_its_images(
-    gateway: RedisGatewayQueue, worker: RedisWorkerQueue
-) -> None:
-    first = await submitted(gateway, 60_000, predicted_ms=20_000, images=2)
-    second = await submitted(gateway, 90_000, predicted_ms=20_000, images=2)
-    assert ids(claim(worker, LINEAR)) == [first.id, second.id]
-
-
 async def test_a_job_that_is_late_is_still_handed_out(
     gateway: RedisGatewayQueue, worker: RedisWorkerQueue
 ) -> None:
@@ -116,14 +150,6 @@ async def test_a_job_that_is_late_is_still_handed_out(
     claimed = claim_one(worker)
     assert claimed.job.id == late.id
     assert claimed.left_ms < 0
-
-
-async def test_nobody_joins_a_late_job(
-    gateway: RedisGatewayQueue, worker: RedisWorkerQueue
-) -> None:
-    late = await submitted(gateway, -1000)
-    await submitted(gateway)
-    assert ids(claim(worker, FREE_BATCHES)) == [late.id]
 
 
 async def test_an_idle_claim_returns_when_its_time_is_over(worker: RedisWorkerQueue) -> None:

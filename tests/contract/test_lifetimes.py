@@ -33,7 +33,7 @@ async def test_only_live_jobs_have_keys_without_ttl(
     await submitted(gateway)
     claim_one(worker)
     await submitted(gateway)
-    queued_or_running = {"job", "ready", "class", "work", "models", "leases"}
+    queued_or_running = {"job", "ready", "work", "models", "leases"}
     assert _lasting(store, prefix) == queued_or_running
 
 

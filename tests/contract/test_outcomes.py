@@ -38,7 +38,7 @@ async def test_a_waiter_gets_the_result_and_the_pictures(
     gateway: RedisGatewayQueue, worker: RedisWorkerQueue
 ) -> None:
     job = await submitted(gateway, images=2)
-    claimed = claim_one(worker, factors=FREE_BATCHES)
+    claimed = claim_one(worker, most=FREE_BATCHES)
     worker.finish(claimed, a_result(job), some_images(job))
     assert await gateway.wait(job.id, 1) == a_result(job)
     assert [await gateway.image(job.id, i) for i in range(2)] == some_images(job)

@@ -28,7 +28,7 @@ from app.contract.keys import Keys
 from app.contract.settings import QueueSettings
 from app.contract.worker_queue import RedisWorkerQueue
 from tests.builders import a_job, a_result, some_images
-from tests.contract.queueing import FREE_BATCHES, expire_leases
+from tests.contract.queueing import expire_leases, together
 
 if TYPE_CHECKING:
     from app.contract.jobs import Job
@@ -50,6 +50,11 @@ class Known:
     cancelled: bool = False
     expired: bool = False
     answers: set[Any] = field(default_factory=set)
+
+    @property
+    def group(self) -> str:
+        """Who may share a batch: what was tried before runs alone."""
+        return self.job.id if self.attempt else self.job.batch_class
 
     @property
     def urgency(self) -> tuple[int, str]:
@@ -120,7 +125,7 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(target=claims, model=st.sampled_from(["a", "b"]), most=st.integers(1, 4))
     def claim(self, model: str, most: int) -> Any:
         self.sweep()
-        claims = self.worker.claim(model, "worker", FREE_BATCHES[:most], 0)
+        claims = self.worker.claim(model, "worker", together(most), 0)
         expected = self.expected_batch(model, most)
         assert [c.job.id for c in claims] == [k.job.id for k in expected]
         for known, claimed in zip(expected, claims, strict=True):
@@ -134,7 +139,7 @@ class QueueMachine(RuleBasedStateMachine):
     def expected_batch(self, model: str, most: int) -> list[Known]:
         batch: list[Known] = []
         for known in self.of_state(QUEUED, model):
-            if batch and known.job.batch_class != batch[0].job.batch_class:
+            if batch and (known.group != batch[0].group):
                 continue
             if batch and sum(k.job.images for k in [*batch, known]) > most:
                 break

@@ -17,6 +17,9 @@ from tests.contract.queueing import MINUTE_MS, claim, claim_one, submitted
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    import redis
+
+    from app.contract.keys import Keys
     from app.contract.settings import QueueSettings
     from app.contract.worker_queue import RedisWorkerQueue
 
@@ -132,7 +135,8 @@ async def test_the_backlog_counts_only_work_with_an_earlier_deadline(
     await submitted(gateway, 2 * MINUTE_MS, predicted_ms=200)
     await submitted(gateway, 9 * MINUTE_MS, predicted_ms=400)
     await submitted(gateway, 1 * MINUTE_MS, predicted_ms=800, model="other")
-    assert await gateway.backlog("emoji", 5 * MINUTE_MS) == Backlog(2, 300.5)
+    backlog = await gateway.backlog("emoji", 5 * MINUTE_MS)
+    assert (backlog.jobs, backlog.work_ms) == (2, 300.5)
     assert await gateway.backlog("unheard-of", 5 * MINUTE_MS) == Backlog(0, 0.0)
 
 
@@ -153,4 +157,29 @@ async def test_a_backlog_of_thousands_is_summed(
     for number in range(2500):
         await submitted(roomy, MINUTE_MS + number, predicted_ms=2)
     await roomy.aclose()
-    assert await gateway.backlog("emoji", 5 * MINUTE_MS) == Backlog(2500, 5000.0)
+    backlog = await gateway.backlog("emoji", 5 * MINUTE_MS)
+    assert (backlog.jobs, backlog.work_ms) == (2500, 5000.0)
+
+
+async def test_a_backlog_shows_everyone_who_waits_whatever_the_deadline(
+    gateway: RedisGatewayQueue,
+) -> None:
+    early, late = [await submitted(gateway, minutes * MINUTE_MS) for minutes in (1, 9)]
+    backlog = await gateway.backlog("emoji", 5 * MINUTE_MS)
+    assert [queued.id for queued in backlog.line.queued] == [early.id, late.id]
+
+
+async def test_who_was_turned_away_came_too(gateway: RedisGatewayQueue) -> None:
+    await gateway.turn_away("emoji", 3, 500.0)
+    (came,) = (await gateway.backlog("emoji", MINUTE_MS)).line.arrivals
+    assert (came.images, came.budget_ms, came.met_others) == (3, 500.0, True)
+
+
+async def test_only_the_latest_arrivals_are_kept(
+    gateway: RedisGatewayQueue, store: redis.Redis, keys: Keys
+) -> None:
+    for number in range(40):
+        await gateway.submit(a_job(), 1000.0 + number)
+    arrivals = (await gateway.backlog("emoji", MINUTE_MS)).line.arrivals
+    assert [arrival.budget_ms for arrival in arrivals] == [1039.0 - n for n in range(32)]
+    assert 0 < store.pttl(keys.arrivals("emoji")) <= MINUTE_MS

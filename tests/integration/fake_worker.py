@@ -17,7 +17,7 @@ from workers.encoding import to_file
 
 if TYPE_CHECKING:
     from app.contract.cards import WorkerCard
-    from app.contract.ports import Claimed
+    from app.contract.ports import Claimed, Line
     from app.contract.settings import QueueSettings
     from schedules.book import PlanBook
 
@@ -86,7 +86,7 @@ class FakeWorker:
     def _run(self) -> None:
         while not self._stop.is_set():
             self.publish()
-            for claim in self._queue.claim(self.card.model, self.card.worker, [1.0], CLAIM_WAIT_S):
+            for claim in self._queue.claim(self.card.model, self.card.worker, _first, CLAIM_WAIT_S):
                 self._serve(claim)
 
     def _serve(self, claim: Claimed) -> None:
@@ -109,6 +109,10 @@ class FakeWorker:
 
     def _fail(self, claim: Claimed, reason: Reason, detail: str) -> None:
         self._queue.fail(claim, Failure(claim.job.id, reason, detail), retry=False)
+
+
+def _first(line: Line) -> list[str]:
+    return [line.queued[0].id]
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:

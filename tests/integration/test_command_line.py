@@ -183,6 +183,20 @@ def test_bench_reports_on_budgets_and_predictions(
     assert 0 < found["machine_noise_median"] <= found["machine_noise_p95"]
 
 
+def test_bench_reports_on_open_load_at_a_rate(
+    gateway: httpx.Client, worker: FakeWorker, tmp_path: Path
+) -> None:
+    report = tmp_path / "report.json"
+    load = ("--rate", "2", "--seconds", "1", "--json", str(report))
+    done = run("bench", *load, "--url", str(gateway.base_url))
+
+    assert done.returncode == 0, done.stderr
+    found = json.loads(report.read_text())
+    assert found["capacity_images_per_s"] > 0
+    assert found["rates"]["2"]["requests"] > 0
+    assert 0 < found["rates"]["2"]["accepted"] <= 1
+
+
 def test_a_client_says_what_the_service_said(gateway: httpx.Client, worker: FakeWorker) -> None:
     with (
         Client(str(gateway.base_url)) as client,

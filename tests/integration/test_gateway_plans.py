@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from app.contract.connection import connect
+from app.contract.keys import Keys
 from app.settings import Settings
 from tests.integration.fake_worker import FakeWorker
 from tests.integration.gateways import running_gateway, wait_until
@@ -216,3 +218,20 @@ def test_the_interface_description_is_served(gateway: httpx.Client) -> None:
     paths = gateway.get("/openapi.json").json()["paths"]
 
     assert {"/generate", "/jobs/{job_id}", "/plan", "/plans", "/models"} <= paths.keys()
+
+
+def test_who_was_refused_for_others_is_expected_again_and_who_only_asked_is_not(
+    gateway: httpx.Client, worker: FakeWorker, store_url: str, queue_settings: QueueSettings
+) -> None:
+    worker.card = worker.card.copy(busy_until_unix_ms=2**50)
+    worker.publish()
+    wish = {"latency_budget_ms": 1000}
+
+    asked = gateway.post("/plan", json=wish)
+    refused = gateway.post("/generate", json={**wish, "prompt": "a cat"})
+
+    assert (asked.status_code, refused.status_code) == (503, 503)
+    with connect(store_url) as store:
+        key = Keys(queue_settings.prefix).arrivals("emoji")
+        (arrival,) = store.lrange(key, 0, -1)
+    assert arrival.endswith(b":1:1000.0:1")

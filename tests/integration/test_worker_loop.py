@@ -26,7 +26,7 @@ from tests.integration.worker_loops import (
     submitted,
 )
 from tests.rendering import a_frame, some_prompts
-from tests.tiny_books import book_for, job_for
+from tests.tiny_books import book_for, costs_for, job_for
 from tests.tiny_models import load_tiny
 from workers.rendering import render
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from app.contract.jobs import Job
     from schedules.book import PlanBook
+    from schedules.cost import CostModel
     from tests.integration.worker_loops import Running
     from workers.loop import LoopSettings
     from workers.pipeline import Model
@@ -68,8 +69,10 @@ class Start:
         self._where = (url, settings)
         self._what = (model, book)
 
-    def __call__(self, patience: LoopSettings = QUICK) -> AbstractContextManager[Running]:
-        return running(*self._where, *self._what, patience)
+    def __call__(
+        self, patience: LoopSettings = QUICK, costs: CostModel | None = None
+    ) -> AbstractContextManager[Running]:
+        return running(*self._where, *self._what, patience, costs)
 
 
 @pytest.fixture
@@ -112,22 +115,34 @@ async def test_a_job_is_shown_on_its_way_when_it_asks_for_that(
     assert errors[0] > errors[1] > 0
 
 
-async def test_jobs_of_one_plan_run_as_one_batch_and_keep_their_own_pictures(
+async def test_jobs_of_one_class_run_as_one_batch_and_keep_their_own_pictures(
     queue: RedisGatewayQueue, model: Model, book: PlanBook, start: Start
 ) -> None:
     prompts = some_prompts(1, 2)
     jobs = [
-        await submitted(queue, job_for(model, book.plans[1], seeds=(p.seed,), prompt=p.text))
-        for p in prompts
+        await submitted(queue, job_for(model, plan, seeds=(p.seed,), prompt=p.text))
+        for p, plan in zip(prompts, book.plans[1:], strict=True)
     ]
-    with start():
+    with start(costs=costs_for(model, more=0.1)):
         results = [await result(queue, job) for job in jobs]
 
     assert [made.batch_size for made in results] == [2, 2]
+    assert [made.plan.rule for made in results] == ["uniform-2", "uniform-2"]
+    assert [made.plan.replanned for made in results] == [False, True]
     frame = a_frame(model, book.plans[1].schedule, guidance=jobs[0].guidance_scale)
     for job, prompt in zip(jobs, prompts, strict=True):
         (alone,) = render(model, [prompt], frame).images
         assert abs(await picture(queue, job) - pixels(alone)).max() <= 1
+
+
+async def test_a_job_with_nobody_behind_it_gets_the_best_that_its_deadline_allows(
+    queue: RedisGatewayQueue, model: Model, book: PlanBook, start: Start
+) -> None:
+    job = await submitted(queue, job_for(model, book.plans[2]))
+    with start(replace(QUICK, upgrade=True)):
+        made = await result(queue, job)
+
+    assert (made.plan.rule, made.plan.replanned) == ("uncached", True)
 
 
 async def test_a_cancelled_job_stops_between_two_steps(
@@ -274,11 +289,9 @@ async def test_the_card_is_there_while_the_worker_is(
 async def test_the_card_says_until_when_the_worker_is_busy(
     queue: RedisGatewayQueue, model: Model, book: PlanBook, start: Start
 ) -> None:
-    order = replace(job_for(model, book.plans[0]).plan, predicted_ms=30_000.0)
-    slow_table = book_for(model, steps=LONG).plans[0].schedule.encode()
-    job = job_for(model, book.plans[0], plan=replace(order, steps=LONG, table=slow_table))
-    await submitted(queue, job)
-    with start(replace(QUICK, drain_s=0)):
+    unit_ms = 30_000 / (LONG * len(model.units.graph))
+    await submitted(queue, long_job(model))
+    with start(replace(QUICK, drain_s=0), costs_for(model, unit_ms)):
         card = await eventually(lambda: busy_card(queue))
         busy_ms = card.busy_until_unix_ms - await queue.now_unix_ms()
 

@@ -25,10 +25,13 @@ if TYPE_CHECKING:
     from app.contract.jobs import Job, JobState
     from app.contract.settings import QueueSettings
     from schedules.book import PlanBook
+    from schedules.cost import CostModel
     from workers.pipeline import Model
 
 MINUTE_MS = 60_000.0
-QUICK = LoopSettings(claim_wait_s=0.1, heartbeat_s=0.1, store_retry_s=0.05, probe_s=3600)
+QUICK = LoopSettings(
+    claim_wait_s=0.1, heartbeat_s=0.1, store_retry_s=0.05, upgrade=False, probe_s=3600
+)
 
 
 class Running:
@@ -71,9 +74,11 @@ def running(
     model: Model,
     book: PlanBook,
     patience: LoopSettings = QUICK,
+    costs: CostModel | None = None,
 ) -> Iterator[Running]:
     """Run a worker for the length of the context."""
-    worker = Running(url, settings, Desk("worker-1", model, book, costs_for(model)), patience)
+    desk = Desk("worker-1", model, book, costs or costs_for(model))
+    worker = Running(url, settings, desk, patience)
     try:
         yield worker
     finally:

@@ -1,9 +1,12 @@
--- Queued work of a model that stands before a deadline. Reads READY_, WORK_.
--- ARGV: model, budget_ms
--- Returns {jobs, their predicted ms as text}.
+-- What a new job of a model would find: queued work before its deadline, and who waits.
+-- Reads JOB_, READY_, WORK_, ARRIVALS_.
+-- ARGV: model, budget_ms, most rows
+-- Returns {now (unix ms), jobs before it, their predicted ms as text, arrivals, row, row, ...}; rows
+--         and arrivals as in prelude.lua, most urgent first.
 local CHUNK = 1000  -- more arguments at once may overflow the Lua stack
-local model, budget = ARGV[1], ARGV[2]
-local before = '(' .. whole(now_ms() + budget)
+local model, budget, most = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local now = now_ms()
+local before = '(' .. whole(now + budget)
 local ids = redis.call('ZRANGEBYSCORE', READY_ .. model, '-inf', before)
 
 local work = 0
@@ -13,4 +16,7 @@ for first = 1, #ids, CHUNK do
     work = work + (tonumber(ms) or 0)
   end
 end
-return {#ids, tostring(work)}
+
+local found = {now, #ids, tostring(work), arrivals_of(model)}
+for _, row in ipairs((line_of(model, most, now))) do found[#found + 1] = row end
+return found

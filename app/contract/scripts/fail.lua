@@ -1,4 +1,4 @@
--- End a claim that made no picture. Touches JOB_, READY_, CLASS_, WORK_, MODELS, LEASES, DEAD,
+-- End a claim that made no picture. Touches JOB_, READY_, WORK_, MODELS, LEASES, DEAD,
 -- BELL_, OVER.
 -- ARGV: id, token, how ("retry", "end" or "bury"), state to end in, failure, detail,
 --       max_attempts, result_ttl_ms, dead_ttl_ms

@@ -1,4 +1,4 @@
--- Return a running job to the queue without counting the attempt. Touches JOB_, READY_, CLASS_,
+-- Return a running job to the queue without counting the attempt. Touches JOB_, READY_,
 -- WORK_, MODELS, LEASES, BELL_, OVER.
 -- ARGV: id, token, result_ttl_ms
 -- Returns 1, also when this claim had done so before; 0 when the lease was lost.

@@ -4,14 +4,14 @@
 -- are the beginnings of key families and carry the same hash tag as the rest.
 -- Laws of these scripts:
 -- 1. Time is the server's TIME, in milliseconds.
--- 2. A job is in READY_, CLASS_ and WORK_ exactly while queued, in LEASES exactly while running.
+-- 2. A job is in READY_ and WORK_ exactly while queued, in LEASES exactly while running.
 -- 3. A write for a claim happens only while the job is running under the claim's token.
 -- 4. An outcome is written once and announced in the same script.
 -- 5. A job that has an owner is in LIVE_ exactly while queued or running.
 -- 6. Whoever changes a job's state or step also tells it: EVENTS_ and TOLD.
 -- Whatever moves a job may touch what 5 and 6 name; the scripts' own lists leave it out.
-local JOB_, IMAGES_, READY_, CLASS_, WORK_, MODELS, LEASES, DEAD, BELL_, CARD_, WORKERS, BOOK_, OVER,
-  EVENTS_, TOLD, LIVE_, ONCE_, RATE_, PREVIEWS_ = unpack(KEYS)
+local JOB_, IMAGES_, READY_, ARRIVALS_, CREW_, WORK_, MODELS, LEASES, DEAD, BELL_, CARD_, WORKERS,
+  BOOK_, OVER, EVENTS_, TOLD, LIVE_, ONCE_, RATE_, PREVIEWS_ = unpack(KEYS)
 
 local MESSAGE_VERSION = 1
 local BELL_LENGTH = 16
@@ -19,6 +19,8 @@ local BELL_TTL_MS = 60000
 local SWEEP_LIMIT = 100
 local EVENTS_LENGTH = 1024
 local EVENTS_TTL_MS = 3600000
+local ARRIVALS_LENGTH = 32
+local ARRIVALS_TTL_MS = 60000
 
 local function now_ms()
   local time = redis.call('TIME')
@@ -66,12 +68,10 @@ local function ring(model)
 end
 
 local function queue(id)
-  local model, class, deadline, predicted, owner =
-    get(id, 'model', 'class', 'deadline', 'predicted_ms', 'owner')
+  local model, deadline, predicted, owner = get(id, 'model', 'deadline', 'predicted_ms', 'owner')
   redis.call('HSET', JOB_ .. id, 'state', 'queued')
   redis.call('ZREM', LEASES, id)
   redis.call('ZADD', READY_ .. model, deadline, id)
-  redis.call('ZADD', CLASS_ .. class, deadline, id)
   redis.call('HSET', WORK_ .. model, id, predicted)
   redis.call('SADD', MODELS, model)
   if owner then redis.call('SADD', LIVE_ .. owner, id) end
@@ -79,10 +79,9 @@ local function queue(id)
   ring(model)
 end
 
-local function unqueue(id, model, class)
+local function unqueue(id, model)
   redis.call('ZREM', READY_ .. model, id)
   redis.call('HDEL', WORK_ .. model, id)
-  if class then redis.call('ZREM', CLASS_ .. class, id) end
   if redis.call('EXISTS', READY_ .. model) == 0 then redis.call('SREM', MODELS, model) end
 end
 
@@ -98,6 +97,38 @@ end
 
 local function cancelled(id, result_ttl_ms)
   conclude(id, 'cancelled', failure(id, 'cancelled', 'the job was cancelled'), result_ttl_ms)
+end
+
+-- The most urgent `most` jobs of a model, each {id, class, left_ms, images, quality, floor,
+-- predicted_ms}, and ids whose hash was removed from outside. A job that was tried before is of a
+-- class of its own: what kills its worker must not use up the attempts of others.
+local function line_of(model, most, now)
+  local rows, lost = {}, {}
+  for _, id in ipairs(redis.call('ZRANGE', READY_ .. model, 0, most - 1)) do
+    local class, deadline, images, quality, floor, predicted, attempt =
+      get(id, 'class', 'deadline', 'images', 'quality', 'floor', 'predicted_ms', 'attempt')
+    if class then
+      local own = tonumber(attempt) > 0 and id or class
+      rows[#rows + 1] = {id, own, deadline - now, tonumber(images), quality, floor, predicted}
+    else
+      lost[#lost + 1] = id
+    end
+  end
+  return rows, lost
+end
+
+-- Remembers a request; `met_others` is '1' when it found no worker free.
+local function note_arrival(model, images, budget_ms, met_others, now)
+  local arrivals = ARRIVALS_ .. model
+  local entry = table.concat({whole(now), images, budget_ms, met_others}, ':')
+  redis.call('LPUSH', arrivals, entry)
+  redis.call('LTRIM', arrivals, 0, ARRIVALS_LENGTH - 1)
+  redis.call('PEXPIRE', arrivals, ARRIVALS_TTL_MS)
+end
+
+-- The latest requests for a model, each as `note_arrival` wrote it.
+local function arrivals_of(model)
+  return redis.call('LRANGE', ARRIVALS_ .. model, 0, -1)
 end
 
 local function forget_dead(now, dead_ttl_ms)

@@ -1,4 +1,4 @@
--- Queue a dead letter again with its whole budget and all attempts. Touches JOB_, READY_, CLASS_,
+-- Queue a dead letter again with its whole budget and all attempts. Touches JOB_, READY_,
 -- WORK_, MODELS, DEAD, BELL_.
 -- ARGV: id
 -- Returns 1; 0 when it is no dead letter.

@@ -1,13 +1,15 @@
--- Accept a job once. Touches JOB_, READY_, CLASS_, WORK_, MODELS, BELL_, ONCE_; DEAD and OVER when
--- full.
+-- Accept a job once. Touches JOB_, READY_, WORK_, MODELS, BELL_, ONCE_, ARRIVALS_; DEAD and OVER
+-- when full.
 -- ARGV: id, payload, model, class, images, predicted_ms, steps, budget_ms, max_jobs,
 --       unclaimed_ttl_ms, dead_ttl_ms, owner (or ""), most live jobs of the owner (0: any number),
---       name of the idempotency key (or ""), fingerprint of the request, ms to remember both
+--       name of the idempotency key (or ""), fingerprint of the request, ms to remember both,
+--       quality of the plan, least quality asked for, 1 if the job met others (else 0)
 -- Returns the deadline (unix ms); -1 when the queue is full, -2 when the owner has too many jobs,
 -- -3 when the idempotency key was used for another request, the job's id when for the same one.
 local id, payload, model, class, images, predicted, steps = unpack(ARGV, 1, 7)
 local budget, max_jobs, unclaimed_ttl, dead_ttl = unpack(ARGV, 8, 11)
 local owner, max_live, once, fingerprint, once_ttl = unpack(ARGV, 12, 16)
+local quality, floor, met_others = unpack(ARGV, 17, 19)
 
 local function queued()
   local total = 0
@@ -23,7 +25,7 @@ local function bury_unclaimed(now)
   for _, name in ipairs(redis.call('SMEMBERS', MODELS)) do
     local ids = redis.call('ZRANGEBYSCORE', READY_ .. name, '-inf', before, 'LIMIT', 0, SWEEP_LIMIT)
     for _, old in ipairs(ids) do
-      unqueue(old, name, get(old, 'class'))
+      unqueue(old, name)
       bury(old, 'no worker took it', now, dead_ttl)
     end
   end
@@ -58,12 +60,13 @@ if queued() >= tonumber(max_jobs) then return -1 end
 
 local deadline = whole(now + budget)
 redis.call('HSET', JOB_ .. id, 'payload', payload, 'model', model, 'class', class,
-  'images', images, 'predicted_ms', predicted, 'steps', steps, 'step', 0, 'attempt', 0,
-  'token', 0, 'created', whole(now), 'deadline', deadline)
+  'images', images, 'predicted_ms', predicted, 'quality', quality, 'floor', floor, 'steps', steps,
+  'step', 0, 'attempt', 0, 'token', 0, 'created', whole(now), 'deadline', deadline)
 if owner ~= '' then redis.call('HSET', JOB_ .. id, 'owner', owner) end
 if once ~= '' then
   redis.call('HSET', ONCE_ .. once, 'job', id, 'fingerprint', fingerprint)
   redis.call('PEXPIRE', ONCE_ .. once, once_ttl)
 end
 queue(id)
+note_arrival(model, images, budget, met_others, now)
 return tonumber(deadline)

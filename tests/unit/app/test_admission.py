@@ -144,19 +144,21 @@ def test_nobody_can_promise_nothing() -> None:
     assert admit(Ask(1000), BOOK, Load((), Backlog(0, 0.0), NOW, 0.0)) == Nobody()
 
 
-def test_the_wait_is_the_first_free_worker_and_a_share_of_the_queue() -> None:
+def test_the_queue_is_worked_off_by_each_worker_from_when_it_is_free() -> None:
     cards = [
         a_card("a", busy_until_unix_ms=NOW + 300),
         a_card("b", busy_until_unix_ms=NOW + 100),
     ]
 
-    assert expected_wait_ms(Load(cards, Backlog(3, 500.0), NOW, 0.0)) == 100 + 250
+    # 200 ms of it are done by b alone, 300 by both.
+    load = Load(cards, Backlog(3, 500.0), NOW, 0.0)
+    assert expected_wait_ms(load, cards[1], None) == 100 + 200 + 150
 
 
 def test_a_worker_that_should_have_finished_is_free_now() -> None:
     late = a_card(busy_until_unix_ms=NOW - 500)
 
-    assert expected_wait_ms(idle(late)) == 0
+    assert expected_wait_ms(idle(late), late, None) == 0
 
 
 def test_of_idle_workers_the_slowest_must_manage() -> None:

@@ -15,11 +15,12 @@ from app.contract.ports import Claimed
 from schedules.cost import CostModel, StageCosts
 from schedules.errors import InvalidSchedule
 from schedules.planner import price
+from schedules.replanning import Aim
 from tests.builders import a_plan_order
 from tests.corrections import a_correction
 from tests.rendering import a_frame, some_prompts
 from tests.tiny_books import book_for, costs_for, job_for
-from workers.batch import Desk, Ran, ordered_plan, prompts_of, results, run_batch
+from workers.batch import Desk, Ran, ordered_plan, predicted_ms, prompts_of, results, run_batch
 from workers.errors import Stopped
 from workers.lease import Lease
 from workers.previews import nobody
@@ -263,3 +264,36 @@ def test_every_stage_of_a_rendering_takes_time(tiny: Model) -> None:
 
     assert min(stages) > 0
     assert made.total_ms == pytest.approx(sum(stages))
+
+
+def test_an_aim_steps_the_ordered_plan_down_and_says_so(desk: Desk) -> None:
+    strict = replace(desk, aim=Aim(limit=0.9))
+    made = ran(strict, claimed(job_for(desk.model, desk.book.plans[0])))
+
+    assert (made.plan.rule, made.plan.replanned) == ("uniform-2", True)
+
+
+def test_jobs_promised_different_plans_run_by_the_best_of_them(desk: Desk) -> None:
+    claims = [claimed(job_for(desk.model, plan)) for plan in desk.book.plans[1:]]
+    made = ran(desk, *claims)
+    told = [result.plan.replanned for _, result, _ in results(desk, claims, made, lambda: 1.0)]
+
+    assert made.plan.rule == "uniform-2"
+    assert told == [False, True]
+
+
+def test_a_plan_in_place_of_the_ordered_one_is_one_the_job_allows(desk: Desk) -> None:
+    job = job_for(desk.model, desk.book.plans[2], max_steps=2)
+    made = ran(replace(desk, aim=Aim(up=True)), claimed(job))
+
+    assert made.plan.steps == 2
+
+
+def test_going_up_leaves_time_for_the_previews_that_were_asked_for(desk: Desk) -> None:
+    plain, shown = (job_for(desk.model, desk.book.plans[1], previews=n) for n in (0, 2))
+    stages = replace(desk.costs.at(1), decode_ms=100.0)
+    slow = replace(desk, costs=CostModel(((1, stages),)), aim=Aim(up=True))
+
+    assert [predicted_ms(slow, [claimed(job, left_ms=250.0)]) for job in (plain, shown)] == [
+        pytest.approx(price(plan, slow.costs).predicted_ms) for plan in desk.book.plans[:2]
+    ]

@@ -1,0 +1,265 @@
+"""How those who wait share the workers' time: one ceiling of quality for all.
+
+Nobody is limited while everybody can have the best plan that fits alone. Else a ceiling holds for
+all: the highest rung of a short ladder of plans at which everyone is kept who can be kept at all.
+
+Laws of this file:
+1. Jobs are served in deadline order. Who cannot be in time any more stands behind those who can.
+2. More load never raises the ceiling; the ceiling is the same for all.
+3. Nobody is made below the own floor, and nobody is promised more for the ceiling's sake.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING, Self
+
+from schedules.planner import prices
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from schedules.book import PlanBook
+    from schedules.cost import CostModel
+    from schedules.planner import Priced
+
+# Each rung costs at least so many times the one below: few enough that jobs meet on the same one.
+STRIDE = 1.2
+# Fewer arrivals that met others tell nothing of what comes next.
+FEWEST_MET = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """A few plans of rising quality and cost, in milliseconds (95th percentiles).
+
+    `batch_ms[r][b-1]` is what b pictures at once take at rung r, `each_ms[r]` what one of them does
+    in the batch that saves most, `lone_ms[r]` what an unfilled batch takes beyond such a share.
+    """
+
+    qualities: tuple[float, ...]
+    batch_ms: tuple[tuple[float, ...], ...]
+    each_ms: tuple[float, ...]
+    lone_ms: tuple[float, ...]
+
+    @classmethod
+    def of(cls, book: PlanBook, costs: CostModel, max_batch: int) -> Self:
+        """Choose rungs from the frontier of a plan book: the fastest, the best, some between."""
+        frontier = _frontier(prices(book.plans, costs))
+        rungs = [frontier[i].plan for i in _spread([offer.p95_ms for offer in frontier])]
+        sizes = range(1, max_batch + 1)
+        columns = [[o.p95_ms for o in prices(rungs, costs, batch=size)] for size in sizes]
+        return cls.measured([p.quality.value for p in rungs], list(zip(*columns, strict=True)))
+
+    @classmethod
+    def measured(cls, qualities: Sequence[float], batch_ms: Sequence[tuple[float, ...]]) -> Self:
+        """Build a ladder; a rung counts for no cheaper than the one below."""
+        each = [min(ms / b for b, ms in enumerate(row, start=1)) for row in batch_ms]
+        lone = [row[0] - share for row, share in zip(batch_ms, each, strict=True)]
+        rising = tuple(accumulate(each, max)), tuple(accumulate(lone, max))
+        return cls(tuple(qualities), tuple(batch_ms), *rising)
+
+    def drifted(self, costs: CostModel) -> Self:
+        """Return the same ladder, made with costs that did not drift, by costs that do."""
+        level, sizes = costs.drift.median, range(1, self.max_batch + 1)
+        strays_ms = [costs.stray_ms(batch) for batch in sizes]
+        rows = [
+            tuple(ms * level + stray_ms for ms, stray_ms in zip(row, strays_ms, strict=True))
+            for row in self.batch_ms
+        ]
+        return self.measured(self.qualities, rows)
+
+    @property
+    def top(self) -> int:
+        """The highest rung, where nobody is limited."""
+        return len(self.qualities) - 1
+
+    @property
+    def max_batch(self) -> int:
+        """How many pictures can be made at once."""
+        return len(self.batch_ms[0])
+
+    def limit(self, rung: int) -> float:
+        """Return the quality that a ceiling at this rung allows: at the top any."""
+        return float("inf") if rung >= self.top else self.qualities[rung]
+
+    def rung_of(self, quality: float) -> int:
+        """Return the lowest rung that is at least so good, the top when none is."""
+        return min(bisect_left(self.qualities, quality), self.top)
+
+    def run_ms(self, rung: int, images: int) -> float:
+        """Return what a batch takes; beyond the largest one as much more as it is larger."""
+        most = self.max_batch
+        return self.batch_ms[rung][min(images, most) - 1] * max(1.0, images / most)
+
+
+def _frontier(offers: Sequence[Priced]) -> list[Priced]:
+    """Return the offers that no cheaper one matches in quality, cheapest first."""
+    best: list[Priced] = []
+    for offer in sorted(offers, key=lambda o: (o.p95_ms, -o.plan.quality.value)):
+        if not best or offer.plan.quality.value > best[-1].plan.quality.value:
+            best.append(offer)
+    return best
+
+
+def _spread(rising_ms: Sequence[float]) -> list[int]:
+    """Return which of rising times lie a stride apart, the first and the last among them."""
+    chosen = [0]
+    for i, ms in enumerate(rising_ms):
+        if ms >= STRIDE * rising_ms[chosen[-1]] and ms * STRIDE <= rising_ms[-1]:
+            chosen.append(i)
+    return sorted({*chosen, len(rising_ms) - 1})
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Somebody who waits: milliseconds to the deadline, pictures, promised quality, own floor."""
+
+    left_ms: float
+    images: int = 1
+    quality: float = 1.0
+    floor: float = 0.0
+
+    def lowest(self, ladder: Ladder) -> int:
+        """Return the rung this job is never made below."""
+        return ladder.rung_of(self.floor)
+
+    def highest(self, ladder: Ladder) -> int:
+        """Return the rung this job was promised, and needs no ceiling to stay at."""
+        return max(ladder.rung_of(self.quality), self.lowest(ladder))
+
+    def can_be_kept(self, ladder: Ladder) -> bool:
+        """Return whether a free worker could still make it in time."""
+        return ladder.run_ms(self.lowest(ladder), self.images) <= self.left_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A recent request: how long ago it came, its pictures, its budget, whether it met others."""
+
+    age_ms: float
+    images: int
+    budget_ms: float
+    met_others: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """The workers: in how many milliseconds each is free, and its speed (1: as the ladder says)."""
+
+    free_ms: tuple[float, ...]
+    speeds: tuple[float, ...]
+
+    def after(self, work_ms: float) -> float:
+        """Return when the first worker is free with `work_ms` done, each at its own speed.
+
+        Never earlier for more work.
+        """
+        order = sorted(zip(self.free_ms, self.speeds, strict=True))
+        done, speed, end = 0.0, 0.0, (float("inf"), 0.0)
+        for (free, own), (following, _) in pairwise([*order, end]):
+            speed += own
+            if done + speed * (following - free) >= work_ms:
+                return free + (work_ms - done) / speed
+            done += speed * (following - free)
+        raise AssertionError("a crew has at least one worker")
+
+
+def expected(arrivals: Sequence[Arrival]) -> list[Waiting]:
+    """Return who is likely to come: those who came of late once more, as far apart as before.
+
+    Nobody is expected while hardly anyone met others: who asks again only after an answer, one
+    after the other, has a worker for himself.
+    """
+    if sum(arrival.met_others for arrival in arrivals) < FEWEST_MET:
+        return []
+    span_ms = max(arrival.age_ms for arrival in arrivals)
+    shift_ms = span_ms + span_ms / len(arrivals)
+    return [Waiting(a.budget_ms + shift_ms - a.age_ms, a.images) for a in arrivals]
+
+
+@dataclass(frozen=True, slots=True)
+class _Demand:
+    """Those who can be kept as numbers, in deadline order: their place, rungs, pictures, time."""
+
+    rows: tuple[tuple[int, int, int, int, float], ...]
+
+    @classmethod
+    def of(cls, waiting: Sequence[Waiting], ladder: Ladder) -> Self:
+        rows = [
+            (i, w.lowest(ladder), w.highest(ladder), w.images, w.left_ms)
+            for i, w in enumerate(waiting)
+            if w.can_be_kept(ladder)
+        ]
+        return cls(tuple(sorted(rows, key=lambda row: row[-1])))
+
+    def kept(self, ladder: Ladder, crew: Crew, ceiling: int) -> frozenset[int]:
+        in_time, work_ms, lone_ms = set(), 0.0, 0.0
+        for place, lowest, highest, images, left_ms in self.rows:
+            rung = max(min(ceiling, highest), lowest)
+            own_ms = images * ladder.each_ms[rung]
+            lone_ms = max(lone_ms, ladder.lone_ms[rung])
+            if crew.after(work_ms) + own_ms + lone_ms <= left_ms:
+                in_time.add(place)
+            work_ms += own_ms
+        return frozenset(in_time)
+
+
+def kept(waiting: Sequence[Waiting], ladder: Ladder, crew: Crew, ceiling: int) -> frozenset[int]:
+    """Return who is in time, by place in `waiting`, when all are served at a ceiling.
+
+    By the demand bound of earliest-deadline-first: whoever finds a worker with time left after all
+    that have earlier deadlines, each picture at its price in the best batch and one batch unfilled.
+    """
+    return _Demand.of(waiting, ladder).kept(ladder, crew, ceiling)
+
+
+def ceiling(
+    waiting: Sequence[Waiting], ladder: Ladder, crew: Crew, crew_at: Sequence[Crew] = ()
+) -> int:
+    """Return the highest rung at which everyone is kept who is kept at the lowest.
+
+    `crew_at[r]` replaces `crew` where what runs first takes longer the higher its rung r is.
+    """
+    demand = _Demand.of(waiting, ladder)
+    crews = crew_at or [crew] * (ladder.top + 1)
+    keepable = demand.kept(ladder, crews[0], 0)
+    # A higher rung keeps nobody whom a lower one does not, so that halving finds the last one.
+    low, high = 0, ladder.top
+    while low < high:
+        middle = (low + high + 1) // 2
+        if keepable <= demand.kept(ladder, crews[middle], middle):
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What a newcomer finds: who waits, who is expected, and the workers."""
+
+    waiting: tuple[Waiting, ...]
+    expected: tuple[Waiting, ...]
+    ladder: Ladder
+    crew: Crew
+
+    def has_place_for(self, newcomer: Waiting) -> bool:
+        """Return whether everyone who waits stays in time when the newcomer joins."""
+        before = kept(self.waiting, self.ladder, self.crew, 0)
+        return before <= kept((*self.waiting, newcomer), self.ladder, self.crew, 0)
+
+    def ceiling_with(self, newcomer: Waiting) -> int:
+        """Return the ceiling for all once the newcomer is among them."""
+        return ceiling((*self.waiting, newcomer, *self.expected), self.ladder, self.crew)
+
+    def wait_ms(self, ahead: int, ceiling: int, unseen_ms: float = 0.0) -> float:
+        """Return when a worker is free after the first `ahead` who wait, and work not seen here."""
+        ladder, work_ms = self.ladder, unseen_ms
+        for job in self.waiting[:ahead]:
+            if job.can_be_kept(ladder):
+                rung = max(min(ceiling, job.highest(ladder)), job.lowest(ladder))
+                work_ms += job.images * ladder.each_ms[rung]
+        return self.crew.after(work_ms)
