@@ -5,6 +5,7 @@ GatewayError
 ├── PortTaken              another program listens on the wanted port
 ├── ChildDied              a process started by `up` ended by itself
 ├── ServiceError           a running service answered with an error, or did not answer
+├── NoDeadLetter           no dead letter has that id
 └── Refused                a request that gets no picture
     ├── NoKey              no key was sent, or one that is not known
     ├── TooManyRequests    the key asked too often in the last minute
@@ -54,6 +55,10 @@ class ChildDied(GatewayError):
 
 class ServiceError(GatewayError):
     """A running service answered with an error, or did not answer at all."""
+
+
+class NoDeadLetter(GatewayError):
+    """No dead letter has that id; the message says what is known of it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from app.contract.errors import (
     TooManyJobs,
     WaitTimeout,
 )
-from app.contract.jobs import JobState
+from app.contract.jobs import Job, JobState
 from app.contract.keys import Keys
 from app.contract.ports import Backlog, JobEvent, JobStatus, Quota, StoreMemory
 from schedules.book import PlanBook
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     import redis.asyncio
 
-    from app.contract.jobs import Job, Outcome
+    from app.contract.jobs import Outcome
     from app.contract.ports import Once
     from app.contract.settings import QueueSettings
 
@@ -210,6 +210,12 @@ class RedisGatewayQueue:
         _, *ids = await self._run("dead", self._settings.dead_ttl_s * 1000, limit)
         found = [await self.status(job_id.decode()) for job_id in ids]
         return [status for status in found if status is not None]
+
+    async def ordered(self, job_id: str) -> Job | None:
+        """Return a job as it was ordered, None when it is unknown or over; raises DecodeError."""
+        with store_errors():
+            payload: Any = await self._client.hget(self._keys.job(job_id), "payload")
+        return None if payload is None else Job.decode(payload)
 
     async def requeue_dead(self, job_id: str) -> bool:
         """Queue a dead letter again with its whole budget; False when it is no dead letter."""

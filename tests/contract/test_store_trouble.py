@@ -51,6 +51,7 @@ def limited(store: redis.Redis) -> Iterator[redis.Redis]:
         ("memory", ()),
         ("list_dead", ()),
         ("requeue_dead", ("job",)),
+        ("ordered", ("job",)),
         ("cards", ()),
         ("book", ("digest",)),
         ("now_unix_ms", ()),

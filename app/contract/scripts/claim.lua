@@ -45,18 +45,22 @@ local function fits(images, one_ms, deadline)
 end
 
 -- The class set is in deadline order, so its first member has the tightest deadline of the batch.
+-- A job whose earlier attempt ended without an outcome runs alone: what kills its worker must not
+-- use up the attempts of others.
 local function batch(class)
   local most = math.max(#ARGV - FIRST_FACTOR + 1, 1)
   local ids, images, one_ms, tightest = {}, 0, 0, nil
   for _, id in ipairs(redis.call('ZRANGE', CLASS_ .. class, 0, most - 1)) do
-    local count, ms, deadline = get(id, 'images', 'predicted_ms', 'deadline')
+    local count, ms, deadline, attempt = get(id, 'images', 'predicted_ms', 'deadline', 'attempt')
     if not count then
       redis.call('ZREM', CLASS_ .. class, id)  -- its hash was removed from outside
     else
       tightest = tightest or tonumber(deadline)
       images, one_ms = images + count, math.max(one_ms, one_image_ms(ms, count))
-      if #ids > 0 and not fits(images, one_ms, tightest) then return ids end
+      local tried = tonumber(attempt) > 0
+      if #ids > 0 and (tried or not fits(images, one_ms, tightest)) then return ids end
       ids[#ids + 1] = id
+      if tried then return ids end
     end
   end
   return ids
