@@ -5,6 +5,7 @@ GatewayError
 ├── PortTaken              another program listens on the wanted port
 ├── ChildDied              a process started by `up` ended by itself
 ├── ServiceError           a running service answered with an error, or did not answer
+├── AddressRefused         a webhook's URL is none, or leads where it may not
 ├── NoDeadLetter           no dead letter has that id
 └── Refused                a request that gets no picture
     ├── NoKey              no key was sent, or one that is not known
@@ -55,6 +56,10 @@ class ChildDied(GatewayError):
 
 class ServiceError(GatewayError):
     """A running service answered with an error, or did not answer at all."""
+
+
+class AddressRefused(GatewayError):
+    """A webhook's URL is none, or leads to an address that may not be called."""
 
 
 class NoDeadLetter(GatewayError):

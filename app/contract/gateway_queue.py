@@ -26,6 +26,7 @@ from app.contract.errors import (
 from app.contract.jobs import Job, JobState
 from app.contract.keys import Keys
 from app.contract.ports import Backlog, JobEvent, JobStatus, Quota, StoreMemory
+from app.contract.webhook_queue import WebhookQueue
 from schedules.book import PlanBook
 from schedules.errors import InvalidBook
 
@@ -63,6 +64,7 @@ class RedisGatewayQueue:
         self._news = news
         self._settings = settings
         self._keys = Keys(settings.prefix)
+        self.webhooks = WebhookQueue(client, settings)
         self._scripts = {name: client.register_script(script_text(name)) for name in SCRIPTS}
 
     @classmethod
@@ -82,7 +84,13 @@ class RedisGatewayQueue:
         await self._client.aclose()
 
     async def submit(
-        self, job: Job, budget_ms: float, *, most_live: int = 0, once: Once | None = None
+        self,
+        job: Job,
+        budget_ms: float,
+        *,
+        most_live: int = 0,
+        once: Once | None = None,
+        webhook: str = "",
     ) -> int:
         """Accept a job whose deadline is `budget_ms` from now; return the deadline (unix ms)."""
         described = (job.id, job.encode(), job.model, job.batch_class, job.images)
@@ -92,7 +100,7 @@ class RedisGatewayQueue:
             settings.max_jobs, settings.unclaimed_ttl_s * 1000, settings.dead_ttl_s * 1000,
         )  # fmt: skip
         remember_ms = budget_ms + (settings.unclaimed_ttl_s + settings.result_ttl_s) * 1000
-        caller = (job.owner or "", most_live, *_named(once), round(remember_ms))
+        caller = (job.owner or "", most_live, *_named(once), round(remember_ms), webhook)
         reply = await self._run("submit", *described, *planned, *limits, *caller)
         if reply == FULL:
             raise QueueFull(f"the queue already holds {settings.max_jobs} jobs: try again later")

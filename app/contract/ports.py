@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from app.contract.cards import WorkerCard
     from app.contract.jobs import Failure, Job, JobState, Outcome, Result
+    from app.contract.webhook_queue import WebhookQueue
     from schedules.book import PlanBook
 
 
@@ -97,15 +98,24 @@ class JobEvent:
 class GatewayQueue(Protocol):
     """What the gateway asks of the queue. Every method raises StoreUnavailable when it is down."""
 
+    webhooks: WebhookQueue
+
     async def submit(
-        self, job: Job, budget_ms: float, *, most_live: int = 0, once: Once | None = None
+        self,
+        job: Job,
+        budget_ms: float,
+        *,
+        most_live: int = 0,
+        once: Once | None = None,
+        webhook: str = "",
     ) -> int:
         """Accept a job whose deadline is `budget_ms` from now; return the deadline (unix ms).
 
         The same id twice is one job. Raises QueueFull at the configured cap, TooManyJobs when its
         owner has `most_live` queued and running jobs already (0: any number may be). While a job
         accepted with `once` is known, raises AlreadyAccepted for the same name and fingerprint and
-        KeyReused for the same name with another one; of requests that race, one is accepted.
+        KeyReused for the same name with another one; of requests that race, one is accepted. The
+        end of the job is told to the URL `webhook` if there is one.
         """
         ...
 

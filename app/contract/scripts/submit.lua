@@ -2,12 +2,13 @@
 -- full.
 -- ARGV: id, payload, model, class, images, predicted_ms, steps, budget_ms, max_jobs,
 --       unclaimed_ttl_ms, dead_ttl_ms, owner (or ""), most live jobs of the owner (0: any number),
---       name of the idempotency key (or ""), fingerprint of the request, ms to remember both
+--       name of the idempotency key (or ""), fingerprint of the request, ms to remember both,
+--       URL of a webhook (or "")
 -- Returns the deadline (unix ms); -1 when the queue is full, -2 when the owner has too many jobs,
 -- -3 when the idempotency key was used for another request, the job's id when for the same one.
 local id, payload, model, class, images, predicted, steps = unpack(ARGV, 1, 7)
 local budget, max_jobs, unclaimed_ttl, dead_ttl = unpack(ARGV, 8, 11)
-local owner, max_live, once, fingerprint, once_ttl = unpack(ARGV, 12, 16)
+local owner, max_live, once, fingerprint, once_ttl, webhook = unpack(ARGV, 12, 17)
 
 local function queued()
   local total = 0
@@ -61,6 +62,7 @@ redis.call('HSET', JOB_ .. id, 'payload', payload, 'model', model, 'class', clas
   'images', images, 'predicted_ms', predicted, 'steps', steps, 'step', 0, 'attempt', 0,
   'token', 0, 'created', whole(now), 'deadline', deadline)
 if owner ~= '' then redis.call('HSET', JOB_ .. id, 'owner', owner) end
+if webhook ~= '' then redis.call('HSET', JOB_ .. id, 'webhook', webhook) end
 if once ~= '' then
   redis.call('HSET', ONCE_ .. once, 'job', id, 'fingerprint', fingerprint)
   redis.call('PEXPIRE', ONCE_ .. once, once_ttl)
