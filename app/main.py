@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from app import job_routes, openai_images, problems, sdapi
+from app import description, job_routes, openai_images, problems, sdapi
 from app.faces import Faces
 from app.feeds import Feeds
 from app.fleet import FleetReader
@@ -52,6 +52,7 @@ def create_app(settings: Settings, queue: GatewayQueue) -> FastAPI:
     app.state.webhooks = _webhooks(settings, queue, telemetry)
     for routes in (router, job_routes.router, openai_images.router, sdapi.router):
         app.include_router(routes)
+    description.install(app)
     problems.install(app)
     # The last one added is the outermost.
     app.add_middleware(

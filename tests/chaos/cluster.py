@@ -1,0 +1,138 @@
+"""A service of real processes, each of which can be hurt: store, gateways, workers, network."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import ExitStack, suppress
+from itertools import count
+from typing import TYPE_CHECKING, Self
+
+import httpx
+
+from app.store import EmbeddedStore
+from tests.chaos.proxy import Proxy
+from tests.e2e.processes import CLI, free_port
+from tests.integration.gateways import wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+GATEWAYS, WORKERS = 2, 2
+START_S = 90.0
+
+
+class Cluster:
+    """Two gateways and two workers before one store that keeps its data in `folder`.
+
+    Gateways and workers each reach the store by a proxy of their own. Whatever is killed is started
+    again. Not for several threads at once.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._data = folder / "data"
+        self._cleanup = ExitStack()
+        self._names = (f"worker-{n}" for n in count(1))
+        self.store = EmbeddedStore(self._data)
+        self.ports = [free_port() for _ in range(GATEWAYS)]
+        self.gateways: list[subprocess.Popen[bytes]] = []
+        self.workers: list[int] = []
+
+    @property
+    def urls(self) -> list[str]:
+        """Where the gateways listen."""
+        return [f"http://127.0.0.1:{port}" for port in self.ports]
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self.store.start()
+            stack.callback(self._stop_store)
+            upstream = self.store.url.removeprefix("unix://")
+            self.before_gateways = stack.enter_context(Proxy(upstream))
+            self.before_workers = stack.enter_context(Proxy(upstream))
+            self._nursery = stack.enter_context(self._open_nursery())
+            stack.callback(self._end_all)
+            self.gateways = [self._start_gateway(n) for n in range(GATEWAYS)]
+            self.workers = [self._start_worker() for _ in range(WORKERS)]
+            wait_until(lambda: all(map(is_ready, self.urls)), START_S)
+            self._cleanup = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._cleanup.close()
+
+    @property
+    def proxies(self) -> tuple[Proxy, Proxy]:
+        """The network between the store and all others."""
+        return self.before_gateways, self.before_workers
+
+    def kill_gateway(self, number: int) -> None:
+        """Kill -9 a gateway and start it again on its port."""
+        self.gateways[number].kill()
+        self.gateways[number].wait()
+        self.gateways[number] = self._start_gateway(number)
+
+    def kill_worker(self, number: int) -> None:
+        """Kill -9 a worker and start another one."""
+        os.kill(self.workers[number], signal.SIGKILL)
+        self.workers[number] = self._start_worker()
+
+    def restart_store(self) -> None:
+        """Kill -9 the store and start it again on what it wrote to its append-only file."""
+        os.kill(self.store.pid, signal.SIGKILL)
+        self.store.stop()
+        self.store = EmbeddedStore(self._data)
+        self.store.start()
+        for proxy in self.proxies:
+            proxy.upstream = self.store.url.removeprefix("unix://")
+
+    def pause(self, pid: int, seconds: float) -> None:
+        """Stop a process in the middle of whatever it does, and let it go on."""
+        os.kill(pid, signal.SIGSTOP)
+        threading.Event().wait(seconds)
+        os.kill(pid, signal.SIGCONT)
+
+    def _stop_store(self) -> None:
+        self.store.stop()
+
+    def _start_gateway(self, number: int) -> subprocess.Popen[bytes]:
+        address = ("--store-url", self.before_gateways.url, "--port", str(self.ports[number]))
+        with (self._folder / f"gateway-{number}.log").open("ab") as log:
+            return subprocess.Popen([*CLI, "gateway", *address], stdout=log, stderr=log)
+
+    def _open_nursery(self) -> subprocess.Popen[str]:
+        module = (sys.executable, "-m", "tests.chaos.nursery")
+        places = (self.before_workers.url, str(self._folder / "models"))
+        pipe = subprocess.PIPE
+        with (self._folder / "workers.log").open("ab") as log:
+            return subprocess.Popen(
+                [*module, *places], stdin=pipe, stdout=pipe, stderr=log, text=True
+            )
+
+    def _start_worker(self) -> int:
+        nursery = self._nursery
+        assert nursery.stdin is not None
+        assert nursery.stdout is not None
+        nursery.stdin.write(next(self._names) + "\n")
+        nursery.stdin.flush()
+        return int(nursery.stdout.readline())
+
+    def _end_all(self) -> None:
+        for pid in self.workers:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for gateway in self.gateways:
+            gateway.kill()
+            gateway.wait()
+
+
+def is_ready(url: str) -> bool:
+    """Whether a gateway answers and sees a worker."""
+    try:
+        return httpx.get(f"{url}/readyz", timeout=2).is_success
+    except httpx.HTTPError:
+        return False

@@ -1,0 +1,83 @@
+"""Whatever dies or is cut off, each accepted job gets one answer, and only one.
+
+    CHAOS_JOBS=1000 CHAOS_FAULTS=40 pytest tests/chaos -s
+
+is the long form. CHAOS_SEED repeats the faults of an earlier run in their order.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections import Counter
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from app.contract.connection import connect
+from tests.chaos.callers import Callers
+from tests.chaos.cluster import Cluster
+from tests.chaos.faults import faults
+from tests.integration.gateways import wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+JOBS = int(os.environ.get("CHAOS_JOBS", "40"))
+FAULTS = int(os.environ.get("CHAOS_FAULTS", "5"))
+SEED = int(os.environ.get("CHAOS_SEED", time.time_ns() % 1_000_000))
+HEALED_S = 60.0
+
+
+@pytest.mark.timeout(900)
+def test_every_job_gets_exactly_one_answer(tmp_path: Path) -> None:
+    random = Random(SEED)  # noqa: S311 faults need no secrets
+    done: Counter[str] = Counter()
+    say(f"{JOBS} jobs, {FAULTS} faults, CHAOS_SEED={SEED}")
+    with Cluster(tmp_path) as cluster:
+        started_s = time.monotonic()
+        callers = Callers(cluster.urls, JOBS, f"chaos-{SEED}")
+        for number, fault in enumerate(faults(FAULTS, random), 1):
+            due = min(JOBS * number // (FAULTS + 1), JOBS - 1)
+            wait_until(lambda due=due: callers.finished >= due, HEALED_S)
+            fault(cluster, random)
+            done[fault.__name__] += 1
+        callers.join()
+        took_s = time.monotonic() - started_s
+        callers.look_again()
+        callers.close()
+        kept = remains(cluster.store.url)
+    say(f"{took_s:.0f} s, faults {dict(done)}, troubles {dict(callers.troubles)}")
+    say(f"states {states(callers)}, jobs by attempts {attempts(callers)}")
+
+    assert sum(done.values()) == FAULTS
+    several = [caller for caller in callers.callers if len(caller.answers) != 1]
+    assert not several, "these saw no answer or several"
+    assert len({caller.job_id for caller in callers.callers}) == JOBS
+    assert kept["jobs"] == JOBS, "requests that were repeated made other jobs"
+    assert not kept["forever"], "these keys have no TTL though all jobs are over"
+
+
+def say(words: str) -> None:
+    """Tell the figures of a run, to see with -s or when it fails."""
+    sys.stdout.write(f"chaos: {words}\n")
+
+
+def states(callers: Callers) -> dict[str, int]:
+    """Return how many jobs ended how."""
+    return dict(Counter(caller.state for caller in callers.callers))
+
+
+def attempts(callers: Callers) -> dict[int, int]:
+    """Return how many jobs needed how many attempts."""
+    return dict(sorted(Counter(caller.attempts for caller in callers.callers).items()))
+
+
+def remains(store_url: str) -> dict[str, Any]:
+    """Count the jobs in the store, and name the keys that would stay for ever."""
+    with connect(store_url) as store:
+        keys = list(store.scan_iter(count=1000))
+        jobs = sum(key.split(b":")[1] == b"job" for key in keys)
+        return {"jobs": jobs, "forever": [key for key in keys if store.ttl(key) == -1]}
