@@ -47,7 +47,10 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def run(settings: Settings) -> None:
-    """Serve until SIGINT or SIGTERM, then finish what is under way; raises PortTaken or StoreForgets."""
+    """Serve until SIGINT or SIGTERM, then finish what is under way.
+
+    Raises PortTaken or StoreForgets.
+    """
     with bind(settings.host, settings.port) as bound:
         log_as_json()
         _look_at_store(settings.store_url)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 from standardwebhooks import Webhook
+from starlette.responses import JSONResponse
 
 from app import answers
 from app.contract.errors import ContractError, StoreUnavailable
@@ -27,7 +28,7 @@ LOG = logging.getLogger("blockcache.webhooks")
 RETRIES_S = (2.0, 10.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0)
 AT_ONCE = 16
 DELIVERY_S = 10.0
-LEASE_S = 30.0
+LEASE_S = 15.0  # outlasts a delivery
 LOOK_EVERY_S = 0.5
 GONE = 410  # the receiver wants no more
 
@@ -134,7 +135,7 @@ class Webhooks:
 
     async def _tried(self, delivery: Delivery, status: JobStatus) -> tuple[str, str]:
         """Deliver once; return "delivered", "retried" or "given_up", and why."""
-        body = answers.job(status).model_dump_json()
+        body = bytes(JSONResponse(answers.job(status).model_dump(mode="json")).body).decode()
         message_id = f"{status.id}.{status.state}"
         try:
             code = await self._sender.send(delivery.url, message_id, body)

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 GATEWAYS, WORKERS = 2, 2
 START_S = 90.0
+WEBHOOKS = {
+    "BLOCKCACHE_WEBHOOK_SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=",
+    "BLOCKCACHE_WEBHOOK_NETWORKS": "127.0.0.0/8",
+}
 
 
 class Cluster:
@@ -101,8 +105,9 @@ class Cluster:
 
     def _start_gateway(self, number: int) -> subprocess.Popen[bytes]:
         address = ("--store-url", self.before_gateways.url, "--port", str(self.ports[number]))
+        command = [*CLI, "gateway", *address]
         with (self._folder / f"gateway-{number}.log").open("ab") as log:
-            return subprocess.Popen([*CLI, "gateway", *address], stdout=log, stderr=log)
+            return subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **WEBHOOKS})
 
     def _open_nursery(self) -> subprocess.Popen[str]:
         module = (sys.executable, "-m", "tests.chaos.nursery")

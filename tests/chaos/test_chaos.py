@@ -21,6 +21,7 @@ from tests.chaos.callers import Callers
 from tests.chaos.cluster import Cluster
 from tests.chaos.faults import faults
 from tests.integration.gateways import wait_until
+from tests.integration.webhook_receiver import Receiver
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,6 +30,7 @@ JOBS = int(os.environ.get("CHAOS_JOBS", "40"))
 FAULTS = int(os.environ.get("CHAOS_FAULTS", "5"))
 SEED = int(os.environ.get("CHAOS_SEED", time.time_ns() % 1_000_000))
 HEALED_S = 60.0
+TOLD_S = 120.0  # a gateway may die with a delivery, which is due again when its lease is over
 
 
 @pytest.mark.timeout(900)
@@ -36,9 +38,9 @@ def test_every_job_gets_exactly_one_answer(tmp_path: Path) -> None:
     random = Random(SEED)  # noqa: S311 faults need no secrets
     done: Counter[str] = Counter()
     say(f"{JOBS} jobs, {FAULTS} faults, CHAOS_SEED={SEED}")
-    with Cluster(tmp_path) as cluster:
+    with Receiver() as receiver, Cluster(tmp_path) as cluster:
         started_s = time.monotonic()
-        callers = Callers(cluster.urls, JOBS, f"chaos-{SEED}")
+        callers = Callers(cluster.urls, JOBS, receiver.url)
         for number, fault in enumerate(faults(FAULTS, random), 1):
             due = min(JOBS * number // (FAULTS + 1), JOBS - 1)
             wait_until(lambda due=due: callers.finished >= due, HEALED_S)
@@ -46,10 +48,12 @@ def test_every_job_gets_exactly_one_answer(tmp_path: Path) -> None:
             done[fault.__name__] += 1
         callers.join()
         took_s = time.monotonic() - started_s
+        wait_until(lambda: told(receiver) >= to_be_told(callers), TOLD_S)
         callers.look_again()
         callers.close()
         kept = remains(cluster.store.url)
     say(f"{took_s:.0f} s, faults {dict(done)}, troubles {dict(callers.troubles)}")
+    say(f"{len(receiver.received)} webhook calls for {len(to_be_told(callers))} jobs")
     say(f"states {states(callers)}, jobs by attempts {attempts(callers)}")
 
     assert sum(done.values()) == FAULTS
@@ -58,6 +62,21 @@ def test_every_job_gets_exactly_one_answer(tmp_path: Path) -> None:
     assert len({caller.job_id for caller in callers.callers}) == JOBS
     assert kept["jobs"] == JOBS, "requests that were repeated made other jobs"
     assert not kept["forever"], "these keys have no TTL though all jobs are over"
+
+
+def told(receiver: Receiver) -> set[str]:
+    """Return the final bodies that webhooks were sent."""
+    return {received.body.decode() for received in receiver.received}
+
+
+def to_be_told(callers: Callers) -> set[str]:
+    """Return the final bodies that webhooks have to be sent, exactly as callers saw them."""
+    return {
+        answer.partition("\n")[0]
+        for caller in callers.callers
+        if not caller.is_waiting
+        for answer in caller.answers
+    }
 
 
 def say(words: str) -> None:
