@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
+MOST_ADDRESSES = 4
 PORTS = {"https": 443, "http": 80}
 # Translated to IPv4 somewhere on the way, so that they may lead into a private network.
 TRANSLATED = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16")))
@@ -29,19 +30,19 @@ TRANSLATED = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "64:ff9b:1::/48", 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a delivery goes: the address that was checked, and the name it was looked up by."""
+    """Where a delivery goes: the addresses that were checked, and the name they came from."""
 
     scheme: str
     host: str
     port: int
     path: str
-    address: Address
+    addresses: tuple[Address, ...]
 
     @property
-    def url(self) -> str:
-        """The URL with the address instead of the name."""
-        address = f"[{self.address}]" if self.address.version == 6 else str(self.address)
-        return f"{self.scheme}://{address}:{self.port}{self.path}"
+    def urls(self) -> list[str]:
+        """The URL with each address instead of the name, in the order they are to be tried."""
+        written = [f"[{a}]" if a.version == 6 else str(a) for a in self.addresses[:MOST_ADDRESSES]]
+        return [f"{self.scheme}://{address}:{self.port}{self.path}" for address in written]
 
     @property
     def host_header(self) -> str:
@@ -88,11 +89,12 @@ async def resolve(url: str, networks: Sequence[str]) -> Target:
     port = parts.port or PORTS[parts.scheme]
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    addresses = [ipaddress.ip_address(str(place[0]).partition("%")[0]) for *_, place in found]
+    listed = [ipaddress.ip_address(str(place[0]).partition("%")[0]) for *_, place in found]
+    addresses = tuple(dict.fromkeys(listed))
     for address in addresses:
         _check(parts.scheme, address, networks)
     path = parts._replace(scheme="", netloc="", path=parts.path or "/", fragment="").geturl()
-    return Target(parts.scheme, host, port, path, addresses[0])
+    return Target(parts.scheme, host, port, path, addresses)
 
 
 def literal(host: str) -> Address | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from app.errors import AddressRefused
 from app.webhook_addresses import Target, resolve
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Sequence
 
     from app.contract.ports import GatewayQueue, JobStatus
@@ -34,13 +36,20 @@ GONE = 410  # the receiver wants no more
 
 
 class Sender:
-    """Signs and sends one message to the address that was checked; follows no redirect."""
+    """Signs and sends one message to the address that was checked; follows no redirect.
 
-    def __init__(self, secret: str, networks: Sequence[str]) -> None:
+    The receiver's certificate has to be for the name in its URL; `tls` says whom it may be by.
+    """
+
+    def __init__(
+        self, secret: str, networks: Sequence[str], tls: ssl.SSLContext | None = None
+    ) -> None:
         self._webhook = Webhook(secret)
         self._networks = networks
         limits = httpx.Limits(max_keepalive_connections=0)
-        self._http = httpx.AsyncClient(timeout=DELIVERY_S, trust_env=False, limits=limits)
+        self._http = httpx.AsyncClient(
+            timeout=DELIVERY_S, trust_env=False, limits=limits, verify=tls or True
+        )
 
     async def send(self, url: str, message_id: str, body: str) -> int:
         """Return the status of the answer, whose body is not read.
@@ -50,12 +59,19 @@ class Sender:
         async with asyncio.timeout(DELIVERY_S):
             target = await resolve(url, self._networks)
             headers = self._headers(target, message_id, body)
-            extensions = {"sni_hostname": target.host}
-            sending = self._http.stream(
-                "POST", target.url, content=body, headers=headers, extensions=extensions
-            )
-            async with sending as answer:
-                return answer.status_code
+            *others, last = target.urls
+            for other in others:
+                with suppress(httpx.ConnectError):
+                    return await self._post(other, target.host, headers, body)
+            return await self._post(last, target.host, headers, body)
+
+    async def _post(self, url: str, host: str, headers: dict[str, str], body: str) -> int:
+        extensions = {"sni_hostname": host}
+        sending = self._http.stream(
+            "POST", url, content=body, headers=headers, extensions=extensions
+        )
+        async with sending as answer:
+            return answer.status_code
 
     async def aclose(self) -> None:
         """Close the connections."""

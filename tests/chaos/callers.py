@@ -66,10 +66,9 @@ class Callers:
         self._pool = ThreadPoolExecutor(at_once)
         self._futures = [self._pool.submit(self._serve, caller) for caller in self.callers]
 
-    @property
-    def finished(self) -> int:
-        """How many have an answer by now."""
-        return sum(bool(caller.state) for caller in self.callers)
+    def have_finished(self, number: int) -> bool:
+        """Whether so many have an answer by now."""
+        return sum(bool(caller.state) for caller in self.callers) >= number
 
     def join(self) -> None:
         """Wait for all of them; raises what went wrong for any."""

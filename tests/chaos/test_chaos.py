@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from collections import Counter
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +44,7 @@ def test_every_job_gets_exactly_one_answer(tmp_path: Path) -> None:
         callers = Callers(cluster.urls, JOBS, receiver.url)
         for number, fault in enumerate(faults(FAULTS, random), 1):
             due = min(JOBS * number // (FAULTS + 1), JOBS - 1)
-            wait_until(lambda due=due: callers.finished >= due, HEALED_S)
+            wait_until(partial(callers.have_finished, due), HEALED_S)
             fault(cluster, random)
             done[fault.__name__] += 1
         callers.join()

@@ -138,10 +138,9 @@ def test_a_name_that_leads_into_a_private_network_is_called_by_nobody(
     on: Settings, queue_settings: QueueSettings, worker: FakeWorker
 ) -> None:
     with Receiver() as receiver:
-        port = receiver.url.split(":")[2].split("/")[0]
         strict = replace(on, webhook_networks=())
         with a_gateway(strict, queue_settings) as client:
-            submit(client, f"https://localhost:{port}/")
+            submit(client, f"https://localhost:{receiver.port}/")
             wait_until(lambda: counted(client, "given_up") == 1)
 
     assert not receiver.received

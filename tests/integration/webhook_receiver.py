@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterable
 
 
@@ -23,17 +24,29 @@ class Received:
 class Receiver:
     """Answers with `statuses` one after the other, with the last one from then on."""
 
-    def __init__(self, statuses: Iterable[int] = (204,), location: str = "") -> None:
+    def __init__(
+        self,
+        statuses: Iterable[int] = (204,),
+        location: str = "",
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.received: list[Received] = []
         self._statuses = list(statuses)
         self._location = location
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return int(self._server.server_address[1])
 
     @property
     def url(self) -> str:
         """Where it listens."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}/hook?for=us"
+        return f"http://127.0.0.1:{self.port}/hook?for=us"
 
     def answers(self, *statuses: int) -> None:
         """Answer so from now on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 
 import pytest
@@ -46,14 +47,15 @@ def test_only_the_public_internet_is_public(address: str, expected: bool) -> Non
 async def test_the_address_that_was_checked_is_the_one_that_is_called() -> None:
     target = await resolve("http://localhost:8080/hook?a=b#c", ("127.0.0.0/8", "::1/128"))
 
-    assert target.url in {"http://127.0.0.1:8080/hook?a=b", "http://[::1]:8080/hook?a=b"}
+    assert set(target.urls) <= {"http://127.0.0.1:8080/hook?a=b", "http://[::1]:8080/hook?a=b"}
+    assert target.urls
     assert target.host_header == "localhost:8080"
 
 
 async def test_a_usual_port_is_left_out_of_the_host() -> None:
     target = await resolve("https://8.8.8.8", ())
 
-    assert (target.url, target.host_header) == ("https://8.8.8.8:443/", "8.8.8.8")
+    assert (target.urls, target.host_header) == (["https://8.8.8.8:443/"], "8.8.8.8")
 
 
 @pytest.mark.parametrize("url", ["https://0x7f.1/", "https://2130706433/", "https://0177.0.0.1/"])
@@ -82,3 +84,14 @@ def test_a_secret_that_is_none_is_refused_without_repeating_it(secret: str) -> N
 def test_networks_that_are_none_are_refused(networks: str) -> None:
     with pytest.raises(SettingsError, match="BLOCKCACHE_WEBHOOK_NETWORKS must be networks"):
         Settings.read({**STORE, "BLOCKCACHE_WEBHOOK_NETWORKS": networks}, {})
+
+
+async def test_when_one_address_may_not_be_called_none_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def both(*_: object, **__: object) -> list[tuple[object, ...]]:
+        return [(2, 1, 6, "", (address, 443)) for address in ("8.8.8.8", "10.0.0.1")]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", both)
+    with pytest.raises(AddressRefused, match="not public"):
+        await resolve("https://example.org/", ())
