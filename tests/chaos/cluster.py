@@ -10,6 +10,7 @@ import threading
 from contextlib import ExitStack, suppress
 from itertools import count
 from typing import TYPE_CHECKING, Self
+from unittest.mock import patch
 
 import httpx
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 GATEWAYS, WORKERS = 2, 2
 START_S = 90.0
+# A library that fakes the time of the process it is loaded into (Debian: libfaketime), if any.
+FAKETIME = os.environ.get("CHAOS_FAKETIME", "")
 WEBHOOKS = {
     "BLOCKCACHE_WEBHOOK_SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=",
     "BLOCKCACHE_WEBHOOK_NETWORKS": "127.0.0.0/8",
@@ -41,6 +44,8 @@ class Cluster:
         self._data = folder / "data"
         self._cleanup = ExitStack()
         self._names = (f"worker-{n}" for n in count(1))
+        self._clock = folder / "clock"
+        self._clock.write_text("+0\n")
         self.store = EmbeddedStore(self._data)
         self.ports = [free_port() for _ in range(GATEWAYS)]
         self.gateways: list[subprocess.Popen[bytes]] = []
@@ -53,7 +58,7 @@ class Cluster:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            self.store.start()
+            self._start_store()
             stack.callback(self._stop_store)
             upstream = self.store.url.removeprefix("unix://")
             self.before_gateways = stack.enter_context(Proxy(upstream))
@@ -90,15 +95,29 @@ class Cluster:
         os.kill(self.store.pid, signal.SIGKILL)
         self.store.stop()
         self.store = EmbeddedStore(self._data)
-        self.store.start()
+        self._start_store()
         for proxy in self.proxies:
             proxy.upstream = self.store.url.removeprefix("unix://")
+
+    def set_clock(self, ahead_s: float) -> None:
+        """Let the store's clock be so far ahead of the true time, or behind it."""
+        self._clock.write_text(f"{ahead_s:+.3f}\n")
 
     def pause(self, pid: int, seconds: float) -> None:
         """Stop a process in the middle of whatever it does, and let it go on."""
         os.kill(pid, signal.SIGSTOP)
         threading.Event().wait(seconds)
         os.kill(pid, signal.SIGCONT)
+
+    def _start_store(self) -> None:
+        faked = {
+            "LD_PRELOAD": FAKETIME,
+            "FAKETIME_TIMESTAMP_FILE": str(self._clock),
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
+        with patch.dict(os.environ, faked if FAKETIME else {}):
+            self.store.start()
 
     def _stop_store(self) -> None:
         self.store.stop()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from tests.chaos.cluster import FAKETIME
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
@@ -66,6 +68,10 @@ def lose_replies(cluster: Cluster, random: Random) -> None:
     proxy.heal()
 
 
+def jump_clock(cluster: Cluster, random: Random) -> None:
+    cluster.set_clock(random.uniform(-30, 30))
+
+
 FAULTS: tuple[Fault, ...] = (
     kill_worker,
     kill_gateway,
@@ -77,6 +83,7 @@ FAULTS: tuple[Fault, ...] = (
     black_hole,
     reset_connections,
     lose_replies,
+    *([jump_clock] if FAKETIME else []),
 )
 
 
