@@ -35,7 +35,8 @@ WEBHOOKS = {
 class Cluster:
     """Two gateways and two workers before one store that keeps its data in `folder`.
 
-    Gateways and workers each reach the store by a proxy of their own. Whatever is killed is started
+    Gateways and workers each reach the store by a proxy of their own, and each gateway is reached
+    by one. Whatever is killed is started
     again. Not for several threads at once.
     """
 
@@ -53,8 +54,8 @@ class Cluster:
 
     @property
     def urls(self) -> list[str]:
-        """Where the gateways listen."""
-        return [f"http://127.0.0.1:{port}" for port in self.ports]
+        """Where callers reach the gateways."""
+        return [f"http://{proxy.address}" for proxy in self.before_callers]
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -63,6 +64,7 @@ class Cluster:
             upstream = self.store.url.removeprefix("unix://")
             self.before_gateways = stack.enter_context(Proxy(upstream))
             self.before_workers = stack.enter_context(Proxy(upstream))
+            self.before_callers = [stack.enter_context(Proxy(port)) for port in self.ports]
             self._nursery = stack.enter_context(self._open_nursery())
             stack.callback(self._end_all)
             self.gateways = [self._start_gateway(n) for n in range(GATEWAYS)]
@@ -75,9 +77,9 @@ class Cluster:
         self._cleanup.close()
 
     @property
-    def proxies(self) -> tuple[Proxy, Proxy]:
-        """The network between the store and all others."""
-        return self.before_gateways, self.before_workers
+    def proxies(self) -> tuple[Proxy, ...]:
+        """The network: before the store, and before the gateways."""
+        return self.before_gateways, self.before_workers, *self.before_callers
 
     def kill_gateway(self, number: int) -> None:
         """Kill -9 a gateway and start it again on its port."""
@@ -96,7 +98,7 @@ class Cluster:
         self.store.stop()
         self.store = EmbeddedStore(self._data)
         self._start_store()
-        for proxy in self.proxies:
+        for proxy in (self.before_gateways, self.before_workers):
             proxy.upstream = self.store.url.removeprefix("unix://")
 
     def set_clock(self, ahead_s: float) -> None:
@@ -123,14 +125,19 @@ class Cluster:
         self.store.stop()
 
     def _start_gateway(self, number: int) -> subprocess.Popen[bytes]:
-        address = ("--store-url", self.before_gateways.url, "--port", str(self.ports[number]))
+        address = (
+            "--store-url",
+            f"redis://{self.before_gateways.address}",
+            "--port",
+            str(self.ports[number]),
+        )
         command = [*CLI, "gateway", *address]
         with (self._folder / f"gateway-{number}.log").open("ab") as log:
             return subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **WEBHOOKS})
 
     def _open_nursery(self) -> subprocess.Popen[str]:
         module = (sys.executable, "-m", "tests.chaos.nursery")
-        places = (self.before_workers.url, str(self._folder / "models"))
+        places = (f"redis://{self.before_workers.address}", str(self._folder / "models"))
         pipe = subprocess.PIPE
         with (self._folder / "workers.log").open("ab") as log:
             return subprocess.Popen(

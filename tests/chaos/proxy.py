@@ -1,4 +1,4 @@
-"""A TCP proxy before the store that does to its clients what networks do."""
+"""A TCP proxy before a server that does to its clients what networks do."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ RST_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class Proxy:
-    """Listens on a port of its own and passes everything on to a Unix socket, faults aside.
+    """Listens on a port of its own and passes everything on to `upstream`, faults aside.
 
-    `latency_s` is added to each direction. Of the next `lost_replies` requests the store sees the
+    That is the path of a Unix socket, or a port of this machine.
+    `latency_s` is added to each direction. Of the next `lost_replies` requests the server sees the
     request and the client sees its connection reset. Both may be changed at any time, as may
     `upstream`.
     """
 
-    def __init__(self, upstream: str) -> None:
+    def __init__(self, upstream: str | int) -> None:
         self.upstream = upstream
         self.latency_s = 0.0
         self.lost_replies = 0
@@ -36,9 +37,9 @@ class Proxy:
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
 
     @property
-    def url(self) -> str:
-        """Where clients find the store."""
-        return f"redis://127.0.0.1:{self._socket.getsockname()[1]}"
+    def address(self) -> str:
+        """Where clients find the server."""
+        return f"127.0.0.1:{self._socket.getsockname()[1]}"
 
     def swallow(self) -> None:
         """Let nothing through, and tell nobody."""
@@ -73,20 +74,25 @@ class Proxy:
     async def _connected(self, reader: StreamReader, writer: StreamWriter) -> None:
         self._writers.add(writer)
         with suppress(OSError, asyncio.CancelledError):
-            store_reader, store_writer = await asyncio.open_unix_connection(self.upstream)
-            self._writers.add(store_writer)
-            pair = frozenset({writer, store_writer})
+            server_reader, server_writer = await self._connect()
+            self._writers.add(server_writer)
+            pair = frozenset({writer, server_writer})
             try:
                 await asyncio.wait(
                     {
-                        asyncio.create_task(self._pass_on(reader, store_writer)),
-                        asyncio.create_task(self._pass_back(store_reader, writer)),
+                        asyncio.create_task(self._pass_on(reader, server_writer)),
+                        asyncio.create_task(self._pass_back(server_reader, writer)),
                     },
                     return_when=asyncio.FIRST_COMPLETED,
                 )
             finally:
                 self._cut(pair)
         self._cut(frozenset({writer}))
+
+    async def _connect(self) -> tuple[StreamReader, StreamWriter]:
+        if isinstance(self.upstream, int):
+            return await asyncio.open_connection("127.0.0.1", self.upstream)
+        return await asyncio.open_unix_connection(self.upstream)
 
     async def _pass_on(self, reader: StreamReader, writer: StreamWriter) -> None:
         with suppress(OSError):
