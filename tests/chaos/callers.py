@@ -82,7 +82,7 @@ class Callers:
         """Ask each gateway once more for every answer, and keep what it says."""
         for caller in self.callers:
             for turn in range(len(self._urls)):
-                self._note(caller, turn)
+                assert self._note(caller, turn), f"{caller} has lost the answer it had"
 
     def close(self) -> None:
         """Close all connections."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Fault = Callable[[Cluster, Random], None]
 
 # Around the lease of 1.5 s, and around the 5 s after which a client of the store gives up.
-SHORT_S, LONG_S = (0.2, 2.5), (0.2, 7.0)
+SHORT_S, LEASE_S, LONG_S = (0.2, 2.5), (1.0, 4.0), (0.2, 7.0)
 
 
 def kill_worker(cluster: Cluster, random: Random) -> None:
@@ -32,7 +32,7 @@ def restart_store(cluster: Cluster, _: Random) -> None:
 
 
 def pause_worker(cluster: Cluster, random: Random) -> None:
-    cluster.pause(random.choice(cluster.workers), random.uniform(*SHORT_S))
+    cluster.pause(random.choice(cluster.workers), random.uniform(*LEASE_S))
 
 
 def pause_gateway(cluster: Cluster, random: Random) -> None:

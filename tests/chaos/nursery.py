@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 # A lease shorter than the faults, so that they do cost leases, and attempts enough for all of them.
 QUEUE = QueueSettings(lease_ms=1500, max_attempts=20)
 LOOP = LoopSettings(claim_wait_s=0.5, heartbeat_s=0.5, store_retry_s=0.1, stall_s=5.0)
-STEPS = 2
+STEPS = 12  # long enough for workers to be caught in the middle of a run
 
 
 def work(model: Model, name: str, store_url: str) -> None:
