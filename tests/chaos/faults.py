@@ -62,10 +62,11 @@ def reset_connections(cluster: Cluster, random: Random) -> None:
 
 
 def lose_replies(cluster: Cluster, random: Random) -> None:
-    proxy = random.choice(cluster.proxies)
-    proxy.lost_replies = random.randint(1, 10)
+    for proxy in cluster.proxies:
+        proxy.lost_replies = random.randint(1, 20)
     time.sleep(random.uniform(*SHORT_S))
-    proxy.heal()
+    for proxy in cluster.proxies:
+        proxy.heal()
 
 
 def jump_clock(cluster: Cluster, random: Random) -> None:
