@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 
@@ -61,6 +61,7 @@ class Callers:
         self.callers = [Caller(n, f"chaos-{n}", webhook_url) for n in range(number)]
         self.troubles: Counter[str] = Counter()
         self._urls = urls
+        self._stopped = threading.Event()
         self._local = threading.local()
         self._clients: list[httpx.Client] = []
         self._pool = ThreadPoolExecutor(at_once)
@@ -70,13 +71,19 @@ class Callers:
         """Whether so many have an answer by now."""
         return sum(bool(caller.state) for caller in self.callers) >= number
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._pool.shutdown(cancel_futures=True)
+        for client in self._clients:
+            client.close()
+
     def join(self) -> None:
         """Wait for all of them; raises what went wrong for any."""
-        try:
-            for future in self._futures:
-                future.result()
-        finally:
-            self._pool.shutdown(cancel_futures=True)
+        for future in self._futures:
+            future.result()
 
     def look_again(self) -> None:
         """Ask each gateway once more for every answer, and keep what it says."""
@@ -84,16 +91,11 @@ class Callers:
             for turn in range(len(self._urls)):
                 assert self._note(caller, turn), f"{caller} has lost the answer it had"
 
-    def close(self) -> None:
-        """Close all connections."""
-        for client in self._clients:
-            client.close()
-
     def _serve(self, caller: Caller) -> None:
         until_s = time.monotonic() + PATIENCE_S
         path = "/generate" if caller.is_waiting else "/jobs"
         turn = caller.number
-        while not (caller.job_id and self._note(caller, turn)):
+        while not self._stopped.is_set() and not (caller.job_id and self._note(caller, turn)):
             assert time.monotonic() < until_s, f"no answer for {caller} in {PATIENCE_S} s"
             turn += 1
             if not caller.job_id:
