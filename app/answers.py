@@ -148,6 +148,7 @@ def _ran(plan: RanPlan) -> schemas.RanPlanBody:
         quality=schemas.QualityBody(metric=plan.metric, value=plan.quality),
         replanned=plan.replanned,
         hurried_steps=plan.hurried_steps,
+        extended_steps=plan.extended_steps,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from importlib.metadata import EntryPoint, entry_points
+from typing import Any
 
 import click
 
@@ -26,13 +27,17 @@ Examples:
 class Commands(click.Group):
     """Sub-commands by entry point; a command's module is imported when the command is run."""
 
+    def __init__(self, *arguments: Any, entry_group: str = GROUP, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._entry_group = entry_group
+
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 click's signature
         """Return the names of all registered commands."""
-        return sorted(entry_points(group=GROUP).names)
+        return sorted(entry_points(group=self._entry_group).names)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Load one command; None when there is no such name."""
-        found = list(entry_points(group=GROUP, name=cmd_name))
+        found = list(entry_points(group=self._entry_group, name=cmd_name))
         return _load(found[0]) if found else super().get_command(ctx, cmd_name)
 
 

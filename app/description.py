@@ -78,7 +78,7 @@ def _with_more(responses: dict[str, Any], more: dict[str, dict[str, Any]]) -> di
         known = merged.get(status, {})
         content = {**known.get("content", {}), **told["content"]}
         merged[status] = {**told, **known, "content": content}
-    return merged
+    return dict(sorted(merged.items()))
 
 
 def _with_errors(responses: dict[str, Any], error: dict[str, Any]) -> dict[str, Any]:

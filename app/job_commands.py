@@ -35,7 +35,9 @@ def jobs() -> None:
 
 
 @jobs.command("list")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True)
+@click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="Most to list."
+)
 @store_option
 def list_jobs(limit: int, store_url: str) -> None:
     """List the latest dead letters, each with the reason it was given up for."""

@@ -88,6 +88,7 @@ class RanPlanBody(Message):
     quality: QualityBody
     replanned: bool
     hurried_steps: int
+    extended_steps: int
 
 
 class ImageBody(Message):

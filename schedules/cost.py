@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 SETTLING = 4
 SMOOTHING = 0.3
 WILD = 0.25
+ENOUGH = 16
+# Which share of so few ratios is taken for 95 of 100 to come: by chance they may have been lucky.
+CAUTIOUS = 0.975
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,11 @@ class StageCosts:
         """A step that computes every unit."""
         return self.fixed_ms + sum(self.unit_ms)
 
+    @property
+    def tail_ms(self) -> float:
+        """What a run takes after it was steered for the last time: one step, and the picture."""
+        return self.full_step_ms + self.decode_ms + self.png_ms
+
     def denoise_ms(self, steps: int, unit_runs: Sequence[int]) -> float:
         """Start + Σ_steps (fixed + Σ computed units); unit u computes `unit_runs[u]` times."""
         if len(unit_runs) != len(self.unit_ms):
@@ -70,7 +78,11 @@ class StageCosts:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """Recent actual ÷ predicted time: where it lies and how far it strays."""
+    """Recent actual ÷ predicted time: where it lies and how far it strays.
+
+    `p95` is that of a run's tail. Before it a run is steered, so that its end strays by what its
+    tail does, however long the run.
+    """
 
     median: float = 1.0
     p95: float = 1.05
@@ -80,20 +92,22 @@ class Drift:
             raise InvalidCosts(f"drift needs 0 < median <= p95, not {self.median}, {self.p95}")
 
 
-def drift_of(ratios: Sequence[float], floor: float = 1.02) -> Drift:
-    """Return the drift after actual ÷ predicted times, oldest first.
+def drift_of(ratios: Sequence[float], strays: Sequence[float] = (), room: float = 1.08) -> Drift:
+    """Return the drift after actual ÷ predicted times of the same work, oldest first.
 
     Its median is a running average of their logarithms, quick to follow a machine that slows down;
-    a single wild ratio moves it by little. Its p95 is how far 95 of 100 ratios exceeded the average
-    of those before them, and at least `floor` × median.
+    a single wild ratio moves it by little. Its p95 is `room` × what 95 of 100 `strays` stay within,
+    the actual ÷ promised times of the tails of runs that were steered. While there are few, how far
+    the ratios themselves exceeded the average of those before them counts too.
     """
     if not ratios:
         return Drift()
     logs = [math.log(ratio) for ratio in ratios]
     *before, level = accumulate(logs, _follow, initial=median(logs[:SETTLING]))
-    rising = sorted(now - expected for now, expected in zip(logs, before, strict=True))
-    high = rising[math.ceil(0.95 * len(rising)) - 1]
-    return Drift(math.exp(level), math.exp(level) * max(math.exp(high), floor))
+    raw = [math.exp(now - expected) for now, expected in zip(logs, before, strict=True)]
+    rising = sorted(strays if len(strays) >= ENOUGH else [*raw, *strays])
+    high = rising[math.ceil(CAUTIOUS * len(rising)) - 1]
+    return Drift(math.exp(level), math.exp(level) * max(high, 1.0) * room)
 
 
 def _follow(level: float, now: float) -> float:
@@ -132,7 +146,11 @@ class CostModel:
 
     def p95_ms(self, steps: int, unit_runs: Sequence[int], batch: int = 1) -> float:
         """Predict the milliseconds that 95 of 100 runs stay within."""
-        return self.total_ms(steps, unit_runs, batch) * self.drift.p95 / self.drift.median
+        return self.total_ms(steps, unit_runs, batch) + self.stray_ms(batch)
+
+    def stray_ms(self, batch: int = 1) -> float:
+        """Predict how much later than the median 95 of 100 runs end at most, in milliseconds."""
+        return self.at(batch).tail_ms * (self.drift.p95 - self.drift.median)
 
     @property
     def preview_ms(self) -> float:

@@ -51,9 +51,9 @@ def prices(
     plans: Iterable[Plan], costs: CostModel, margin: float = 1.0, batch: int = 1
 ) -> list[Priced]:
     """Predict what each plan costs, in their order."""
-    stages, drift = costs.at(batch), costs.drift
-    raw = ((p, stages.total_ms(p.steps, p.unit_runs)) for p in plans)
-    return [Priced(p, ms * drift.median, ms * drift.p95 * margin) for p, ms in raw]
+    stages, stray_ms = costs.at(batch), costs.stray_ms(batch)
+    timed = ((p, stages.total_ms(p.steps, p.unit_runs) * costs.drift.median) for p in plans)
+    return [Priced(p, ms, (ms + stray_ms) * margin) for p, ms in timed]
 
 
 def plan(

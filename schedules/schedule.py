@@ -91,29 +91,14 @@ class Schedule:
         """A short name of exactly this table."""
         return hashlib.sha256(f"{self.units}:{self.encode()}".encode()).hexdigest()[:16]
 
-    @staticmethod
-    def cheapest_row(graph: UnitGraph) -> tuple[Work, ...]:
-        """Return the step that computes nothing: what is live reuses, the rest is skipped."""
-        live = graph.live((False,) * len(graph))
-        return tuple(Work.REUSED if needed else Work.SKIPPED for needed in live)
-
     def normalised(self, graph: UnitGraph) -> Self:
         """Return the same pictures' schedule without computes whose result nobody reads."""
-        lean = (
-            tuple(c and live for c, live in zip(row, graph.live(row), strict=True))
-            for row in self.computes[1:]
-        )
+        lean = (normalised_row(row, graph) for row in self.computes[1:])
         return type(self)((self.computes[0], *lean))
 
     def work(self, graph: UnitGraph) -> tuple[tuple[Work, ...], ...]:
         """Return what happens to each unit at each step."""
-        return tuple(
-            tuple(
-                Work.SKIPPED if not live else Work.COMPUTED if c else Work.REUSED
-                for c, live in zip(row, graph.live(row), strict=True)
-            )
-            for row in self.computes
-        )
+        return tuple(work_of(row, graph) for row in self.computes)
 
     def reuses(self, graph: UnitGraph) -> tuple[Reuse, ...]:
         """Return every reuse of a run, step after step, units in execution order."""
@@ -145,6 +130,19 @@ class Schedule:
     def of(cls, rows: Iterable[Sequence[bool]]) -> Self:
         """Build a schedule from any rows of truth values."""
         return cls(tuple(tuple(bool(c) for c in row) for row in rows))
+
+
+def normalised_row(row: Row, graph: UnitGraph) -> Row:
+    """Return the row without computes whose result nobody reads."""
+    return tuple(c and live for c, live in zip(row, graph.live(row), strict=True))
+
+
+def work_of(row: Row, graph: UnitGraph) -> tuple[Work, ...]:
+    """Return what happens to each unit at a step with this row."""
+    return tuple(
+        Work.SKIPPED if not live else Work.COMPUTED if c else Work.REUSED
+        for c, live in zip(row, graph.live(row), strict=True)
+    )
 
 
 def _reuses(u: int, column: Sequence[Work]) -> Iterator[Reuse]:

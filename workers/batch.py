@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -13,9 +12,10 @@ from schedules.book import Plan, Quality
 from schedules.errors import InvalidSchedule
 from schedules.planner import Infeasible, Priced, refit, remaining_ms
 from schedules.planner import plan as best_plan
+from schedules.steering import Steering
 from workers.encoding import to_file
 from workers.errors import ModelError
-from workers.pace import Pace
+from workers.pace import Pace, Promise
 from workers.previews import Previews, nobody
 from workers.rendering import Rendered, render
 from workers.sampler import Frame, Prompt
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from workers.previews import Show
     from workers.rendering import ToFile
 
-# Of the margin that plans are chosen with, how much is kept free while they run.
+# Of the time that plans leave free for a stray, how much is kept free while they run.
 STRAY_SHARE = 0.25
 
 
@@ -66,18 +66,33 @@ class Desk:
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """A finished batch: the pictures, the plan that ran, and how far the prediction was off."""
+    """A finished batch: the pictures, the plan that ran, and how far the prediction was off.
+
+    `predicted_ms` is the time promised for it, `tail_ms` the part after it could be steered, 0
+    where it was not; `worked_ms` is the time predicted for what it did to keep the promise.
+    """
 
     rendered: Rendered
     plan: RanPlan
     batch_size: int
     predicted_ms: float
-    slowness: float | None
+    worked_ms: float
+    tail_ms: float
 
     @property
     def error_ratio(self) -> float:
-        """Actual ÷ predicted time: of the whole batch, or of its part before it was hurried."""
-        return self.slowness or self.rendered.total_ms / self.predicted_ms
+        """Actual ÷ promised time."""
+        return self.rendered.total_ms / self.predicted_ms
+
+    @property
+    def slowness(self) -> float:
+        """Actual time ÷ what was predicted for the work that was really done."""
+        return self.rendered.total_ms / self.worked_ms
+
+    @property
+    def stray(self) -> float:
+        """Actual ÷ promised time of the tail, all before it having been steered to the promise."""
+        return 1.0 + (self.rendered.total_ms - self.predicted_ms) / self.tail_ms
 
 
 def run_batch(
@@ -107,15 +122,24 @@ def run_batch(
     made_after_ms = remaining_ms(priced.plan, desk.book, desk.costs, batch=len(prompts))
     after_ms = [sum(parts) for parts in zip(made_after_ms, shown_after_ms, strict=True)]
     predicted_ms = priced.predicted_ms + shown_ms
-    # Hurried steps have no measured quality, so a request with a quality floor gets none.
-    hurry_by_s = float("inf") if job.min_quality else deadline_s
-    pace = Pace(lease, predicted_ms, after_ms, hurry_by_s, must_stop, _reserve(desk.costs))
     plan, shape = priced.plan, (job.width, job.height, job.guidance_scale)
+    # Hurried steps have no measured quality, so a request with a quality floor gets none.
+    loose = not job.min_quality
+    reserve_ms = STRAY_SHARE * desk.costs.stray_ms(len(prompts))
+    promise = Promise(predicted_ms, after_ms, deadline_s, reserve_ms, loose)
+    pace = Pace(lease, promise, _steering(desk, plan, len(prompts)), must_stop)
     frame = Frame(*shape, plan.solver, plan.schedule, desk.correction_of(plan))
     rendered = render(desk.model, prompts, frame, pace, previews, _writer(claims, plan))
     replanned = _work(priced.plan) != _work(ordered)
-    ran = ran_plan(priced, desk.costs, len(prompts), replanned, pace.hurried_steps)
-    return Ran(rendered, ran, len(prompts), predicted_ms, pace.slowness)
+    steered = pace.hurried_steps, pace.extended_steps
+    ran = ran_plan(priced, desk.costs, len(prompts), replanned, *steered)
+    tail_ms = desk.costs.at(len(prompts)).tail_ms * desk.costs.drift.median * pace.steers
+    return Ran(rendered, ran, len(prompts), predicted_ms, pace.worked_ms, tail_ms)
+
+
+def _steering(desk: Desk, plan: Plan, batch: int) -> Steering:
+    unit_ms = [ms * desk.costs.drift.median for ms in desk.costs.at(batch).unit_ms]
+    return Steering(plan.schedule, desk.book.graph, unit_ms)
 
 
 def _writer(claims: Sequence[Claimed], plan: Plan) -> ToFile:
@@ -140,11 +164,6 @@ def _refitted(desk: Desk, ordered: Plan, left_ms: float, batch: int, min_quality
         return refit(ordered, left_ms, desk.book, desk.costs, batch=batch, min_quality=min_quality)
     found = best_plan(left_ms, 0.0, desk.book, desk.costs, batch=batch, min_quality=min_quality)
     return found.fastest if isinstance(found, Infeasible) else found.picked
-
-
-def _reserve(costs: CostModel) -> float:
-    """Return how much longer than expected the rest of a run may well take: a part of a stray."""
-    return math.pow(costs.drift.p95 / costs.drift.median, STRAY_SHARE)
 
 
 def _work(plan: Plan) -> tuple[str, Schedule, str | None]:
@@ -174,7 +193,12 @@ def ordered_plan(order: PlanOrder, book: PlanBook) -> Plan:
 
 
 def ran_plan(
-    priced: Priced, costs: CostModel, batch: int, replanned: bool, hurried_steps: int
+    priced: Priced,
+    costs: CostModel,
+    batch: int,
+    replanned: bool,
+    hurried_steps: int = 0,
+    extended_steps: int = 0,
 ) -> RanPlan:
     """Describe the plan that ran."""
     plan = priced.plan
@@ -187,8 +211,9 @@ def ran_plan(
         predicted_ms=round(priced.predicted_ms, 2),
         metric=plan.quality.metric,
         quality=plan.quality.value,
-        replanned=replanned or hurried_steps > 0,
+        replanned=replanned,
         hurried_steps=hurried_steps,
+        extended_steps=extended_steps,
     )
 
 

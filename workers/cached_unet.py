@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from schedules.errors import InvalidSchedule
-from schedules.schedule import Counts, Schedule, Work
+from schedules.schedule import Counts, Work, work_of
 from schedules.units import Role
 from workers.fixes import fixes_of
 from workers.units import first_of, replaced_forward
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from schedules.schedule import Row, Schedule
     from workers.correction import Correction
     from workers.fixes import Fixes
     from workers.units import BlockModule, UNetUnits, UnitModule
@@ -37,8 +38,8 @@ class CacheRun:
     update (residual unit) or output (output unit) of unit u, `before[u]` the computed one before
     it, kept only with `two_taps` and only for units that reuse after a second compute.
 
-    `fixes[s]` corrects the reuses of step s. A fix belongs to values of certain steps, so what a
-    hurried step left older than planned is reused as it is; and so is everything in that step.
+    `fixes[s]` corrects the reuses of step s. A fix belongs to values of certain steps: what is
+    older or newer than planned is reused as it is.
     """
 
     def __init__(
@@ -50,11 +51,10 @@ class CacheRun:
         two_taps: bool = False,
     ) -> None:
         self._work = schedule.work(units.graph)
-        self._cheapest = Schedule.cheapest_row(units.graph)
+        self._graph = units.graph
         self._fixes = fixes or ({},) * schedule.steps
         self._fixed: Fixes = {}
-        self._hurry = False
-        self.hurried_steps = 0
+        self._next: tuple[Work, ...] | None = None
         self._row = self._work[0]
         self._step = 0
         self._begun = 0
@@ -69,17 +69,16 @@ class CacheRun:
         self.before: list[Any] = [None] * len(units.graph)
 
     def begin_step(self, step: int) -> None:
-        """Choose the row of the schedule that the next UNet call follows."""
+        """Choose the row that the next UNet call follows: the schedule's, or what it was told."""
         self._step = step
-        self._row = self._cheapest if self._hurry else self._work[step]
-        self._fixed = {} if self._hurry else self._fixes[step]
-        self.hurried_steps += self._hurry
-        self._hurry = False
+        self._row = self._next or self._work[step]
+        self._fixed = self._fixes[step]
+        self._next = None
         self._begun += 1
 
-    def hurry(self) -> None:
-        """Let the next step reuse everything there is, whatever the schedule says."""
-        self._hurry = True
+    def follow(self, row: Row) -> None:
+        """Let the next step follow `row`, whatever the schedule says; not for step 0."""
+        self._next = work_of(row, self._graph)
 
     def detach(self) -> None:
         """Let no gradient flow back through what is cached."""

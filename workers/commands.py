@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from app.contract.picture_sets import QUESTION
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -116,6 +118,13 @@ PICTURED = (
 )  # fmt: skip
 
 
+JUDGE_EXAMPLES = """\b
+Examples:
+  blockcache judge make --model emoji --budget-ms 400 --out set/
+  blockcache judge make --model emoji --out set/ --pair ddim-50-uncached ddim-20-uncached
+"""
+
+
 @evaluate.command(epilog=EXAMPLES + "blockcache evaluate table --model emoji --out results/")
 @_pictured
 @click.option("--solvers", default="ddim,dpmpp_2m", show_default=True, callback=_listed(str))
@@ -156,6 +165,36 @@ def frontier(**options: Any) -> None:
     from workers.evaluating.running import run_frontier
 
     run_frontier(FrontierOptions(**options))
+
+
+@click.command("make", epilog=JUDGE_EXAMPLES)
+@_pictured
+@click.option(
+    "--budget-ms",
+    "budgets_ms",
+    multiple=True,
+    type=click.FloatRange(0, min_open=True),
+    help="Compare the plan for it with the longest uncached run that is no slower. Repeatable.",
+)
+@click.option(
+    "--pair",
+    "pairs",
+    multiple=True,
+    nargs=2,
+    metavar="METHOD BASELINE",
+    help="Compare two methods: a plan's name, or uncached like dpmpp_2m-20-uncached. Repeatable.",
+)
+@click.option("--question", default=QUESTION, show_default=True, help="What judges are asked.")
+def judge_make(**options: Any) -> None:
+    """Make a picture set: the same prompts and seeds by two methods or more.
+
+    It shows nothing to judges of which method made a picture.
+    """
+    from workers.evaluating.judging import JudgeOptions, run_make
+
+    if not (options["budgets_ms"] or options["pairs"]):
+        raise click.UsageError("name what to compare: --budget-ms MS, or --pair METHOD BASELINE")
+    run_make(JudgeOptions(**options))
 
 
 @evaluate.command("speed-ups", epilog=EXAMPLES + "blockcache evaluate speed-ups --model emoji")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,12 +12,14 @@ from typing import TYPE_CHECKING
 
 from app.contract.errors import StoreUnavailable
 from app.contract.jobs import Failure, Reason
-from schedules.cost import CostModel, drift_of
 from schedules.errors import ScheduleError
+from schedules.planner import price
 from workers.batch import Desk, Ran, results, run_batch
 from workers.errors import Stopped, UnknownSolver
 from workers.halving import Halving
 from workers.lease import leased
+from workers.speed import Idleness, Speed
+from workers.warming import probe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,23 +27,29 @@ if TYPE_CHECKING:
     from app.contract.cards import WorkerCard
     from app.contract.jobs import Result
     from app.contract.ports import Claimed, WorkerQueue
+    from schedules.cost import CostModel
     from workers.previews import Show
     from workers.telemetry import WorkerMetrics
 
 log = logging.getLogger(__name__)
-RATIOS_KEPT = 64
 STALL_FACTOR = 5
 
 
 @dataclass(frozen=True, slots=True)
 class LoopSettings:
-    """How patient a worker is, in seconds."""
+    """How patient a worker is, in seconds.
+
+    One that idles for `probe_s` makes a picture for itself, to know how fast it is by now; as long
+    as it goes on idling every pause before the next is twice as long, up to `probe_most_s`.
+    """
 
     claim_wait_s: float = 1.0
     heartbeat_s: float = 1.0
     drain_s: float = 30.0
     stall_s: float = 60.0
     store_retry_s: float = 0.5
+    probe_s: float = 1.0
+    probe_most_s: float = 300.0
 
 
 class WorkerLoop:
@@ -58,13 +65,13 @@ class WorkerLoop:
         ratios: Sequence[float] = (),
     ) -> None:
         self._queue = queue
-        self._measured = desk.costs
         self._card = card
         self._halving = Halving(card.max_batch)
         self._metrics = metrics
         self._settings = settings
-        self._ratios = deque(ratios, maxlen=RATIOS_KEPT)
-        self._desk = replace(desk, costs=self._corrected())
+        self._speed = Speed(desk.costs, ratios)
+        self._desk = replace(desk, costs=self._speed.costs)
+        self._idleness = Idleness(settings.probe_s, settings.probe_most_s)
         self._stopping = threading.Event()
         self._news = threading.Event()
         self._publishing = threading.Lock()
@@ -97,6 +104,10 @@ class WorkerLoop:
                 self._give_back(claims)
             elif claims:
                 self._run(claims)
+                self._idleness.worked()
+            elif self._idleness.is_long:
+                self._attempt(self._probe, "make a picture to know how fast it is")
+                self._idleness.probed()
         except StoreUnavailable as error:
             log.warning("waiting for the store: %s", error)
             self._stopping.wait(self._settings.store_retry_s)
@@ -131,6 +142,14 @@ class WorkerLoop:
         finally:
             if self._busy_until_s:  # it ended without having been announced free
                 self._announce(busy_ms=0.0)
+
+    def _probe(self) -> None:
+        """Find out how fast this machine is by now; whoever asks meanwhile counts on the wait."""
+        costs = self._desk.costs
+        self._announce(busy_ms=price(self._desk.book.frontier(costs)[0], costs).predicted_ms)
+        self._speed.probed(probe(self._desk))
+        self._desk = replace(self._desk, costs=self._speed.costs)
+        self._announce_free()
 
     def _shown_by(self, sending: ThreadPoolExecutor) -> Show:
         """Return what sends previews from another thread: a slow store slows no step down."""
@@ -182,11 +201,8 @@ class WorkerLoop:
 
     def _learn(self, ran: Ran) -> None:
         """Correct the predictions by what the run really took."""
-        self._ratios.append(ran.error_ratio * self._desk.costs.drift.median)
-        self._desk = replace(self._desk, costs=self._corrected())
-
-    def _corrected(self) -> CostModel:
-        return self._measured.drifted(drift_of(self._ratios))
+        self._speed.ran(ran)
+        self._desk = replace(self._desk, costs=self._speed.costs)
 
     def _announce(self, busy_ms: float) -> None:
         self._busy_until_s = time.monotonic() + busy_ms / 1e3 if busy_ms else 0.0

@@ -16,31 +16,25 @@ import torch
 from app.contract.cards import WorkerCard
 from app.contract.settings import QueueSettings
 from app.contract.worker_queue import RedisWorkerQueue
-from schedules.planner import price
 from workers.batch import Desk
 from workers.calibration_files import FOLDER, load_book, load_corrections
 from workers.costing import measure_costs
 from workers.errors import CalibrationError, ModelError
 from workers.loop import LoopSettings, WorkerLoop
 from workers.pipeline import load
-from workers.rendering import render
-from workers.sampler import Frame, Prompt
 from workers.telemetry import WorkerMetrics, serve
 from workers.threads import settle_threads
+from workers.warming import warm_up
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
-    from schedules.book import Plan, PlanBook
-    from schedules.cost import CostModel
+    from schedules.book import PlanBook
     from workers.pipeline import Model
 
 log = logging.getLogger(__name__)
 MAX_BATCH = {"cpu": 4, "cuda": 8}
 COSTS_S = 0.6
-WARM_UP_PLANS = 3
-WARM_UP_SPAN = 4.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,27 +126,3 @@ def checked_book(model: Model, folder: Path, width: int, height: int) -> PlanBoo
             f"{model.revision}: run blockcache calibrate again"
         )
     return book
-
-
-def warm_up(desk: Desk) -> list[float]:
-    """Make pictures by plans within WARM_UP_SPAN of the cheapest; return actual ÷ predicted time.
-
-    The very first picture pays for what a process does only once, and is not counted.
-    """
-    chosen = warm_up_plans(desk.book.frontier(desk.costs), desk.costs)
-    ratios = []
-    for plan in (chosen[0], *chosen):
-        guidance_scale = float(desk.book.made.get("guidance_scale", 7.5))
-        size = desk.book.width, desk.book.height
-        correction = desk.correction_of(plan)
-        frame = Frame(*size, guidance_scale, plan.solver, plan.schedule, correction)
-        made = render(desk.model, [Prompt("a red apple", None, 0)], frame)
-        ratios.append(made.total_ms / price(plan, desk.costs).predicted_ms)
-    return ratios[1:]
-
-
-def warm_up_plans(frontier: Sequence[Plan], costs: CostModel) -> Sequence[Plan]:
-    """Return WARM_UP_PLANS or fewer, spread over the cheap end of a frontier."""
-    longest_ms = WARM_UP_SPAN * price(frontier[0], costs).predicted_ms
-    cheap = [plan for plan in frontier if price(plan, costs).predicted_ms <= longest_ms]
-    return cheap[:: -(-len(cheap) // WARM_UP_PLANS)]

@@ -61,7 +61,10 @@ class WorkerMetrics:
             registry=r,
         )
         self._hurried = Counter(
-            "blockcache_hurried_steps", "Steps cut short to keep a deadline", registry=r
+            "blockcache_hurried_steps", "Steps cut short to end in time", registry=r
+        )
+        self._extended = Counter(
+            "blockcache_extended_steps", "Steps that used time to spare", registry=r
         )
         self._lost = Counter(
             "blockcache_leases_lost", "Results refused because the lease was lost", registry=r
@@ -96,6 +99,7 @@ class WorkerMetrics:
         self._fraction.labels(self._model).observe(ran.plan.compute_fraction)
         self._denoise.observe(ran.rendered.denoise_ms / 1e3)
         self._hurried.inc(ran.plan.hurried_steps)
+        self._extended.inc(ran.plan.extended_steps)
 
     def lease_lost(self) -> None:
         """Count a result that came too late to be accepted."""

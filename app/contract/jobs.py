@@ -155,7 +155,8 @@ class Job:
 class RanPlan:
     """The plan that really ran, and whether it replaced the ordered one.
 
-    `hurried_steps` of its steps reused more than the schedule said, to keep the deadline.
+    To keep its time, `hurried_steps` of its steps computed less than the schedule said, and
+    `extended_steps` more.
     """
 
     solver: str
@@ -168,6 +169,7 @@ class RanPlan:
     quality: float
     replanned: bool
     hurried_steps: int = 0
+    extended_steps: int = 0
 
     @property
     def name(self) -> str:

@@ -166,10 +166,12 @@ CACHE = Board(
                       _one(f"sum by (model) (rate(blockcache_replans_total{MODEL}"
                            "[$__rate_interval]))"), "reqps",
                       "The worker had less time left than the gateway had expected."),
-                Panel("Hurried steps",
-                      _one("sum by (instance) (rate(blockcache_hurried_steps_total"
-                           "[$__rate_interval]))", "{{instance}}"), "ops",
-                      "Steps cut short to keep a deadline."),
+                Panel("Steered steps",
+                      (Query("sum by (instance) (rate(blockcache_hurried_steps_total"
+                             "[$__rate_interval]))", "{{instance}} less"),
+                       Query("sum by (instance) (rate(blockcache_extended_steps_total"
+                             "[$__rate_interval]))", "{{instance}} more")), "ops",
+                      "Steps that computed less or more than planned, to end when promised."),
             ),
         ),
     ),

@@ -314,5 +314,12 @@ async def test_predictions_follow_what_runs_really_took(
     assert card.costs.drift.median == pytest.approx(took, rel=0.05)
 
 
+async def test_an_idle_worker_finds_out_by_itself_how_fast_it_is(
+    queue: RedisGatewayQueue, start: Start
+) -> None:
+    with start(replace(QUICK, probe_s=0.0)):
+        await eventually(lambda: has_learnt(queue))
+
+
 async def has_learnt(queue: RedisGatewayQueue) -> bool:
     return any(card.costs.drift.median > 2 for card in await queue.cards())

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from workers.pipeline import Model
 
 MINUTE_MS = 60_000.0
-QUICK = LoopSettings(claim_wait_s=0.1, heartbeat_s=0.1, store_retry_s=0.05)
+QUICK = LoopSettings(claim_wait_s=0.1, heartbeat_s=0.1, store_retry_s=0.05, probe_s=3600)
 
 
 class Running:

@@ -41,6 +41,7 @@ def loaded_by(module: str) -> set[str]:
         ("app.contract.worker_queue", {"torch", "fastapi", "pydantic"}),
         ("app.main", {"torch", "diffusers", "transformers"}),
         ("app.commands", {"torch", "fastapi", "redis"}),
+        ("app.judge.commands", {"torch", "fastapi", "redis"}),
         ("workers.commands", {"torch", "diffusers", "fastapi"}),
         ("workers.main", {"fastapi", "starlette", "uvicorn"}),
     ],

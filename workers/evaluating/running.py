@@ -29,7 +29,7 @@ def run_table(options: TableOptions) -> None:
     model, console = load(options.model), Console(stderr=True)
     options.require(model)
     setting, folder = options.setting(model), options.data
-    shelf = None if options.plans is None else _shelf(model, setting, options.plans)
+    shelf = None if options.plans is None else shelf_of(model, setting, options.plans)
     data = None if folder is None else pictures_in(folder, setting.width, setting.height)
     found = []
     with bars(console) as progress:
@@ -44,7 +44,7 @@ def run_frontier(options: FrontierOptions) -> None:
     """Write what a plan book buys for every time; prints where it is."""
     model, console = load(options.model), Console(stderr=True)
     setting = options.setting(model)
-    shelf = _shelf(model, setting, options.plans or model.folder / FOLDER)
+    shelf = shelf_of(model, setting, options.plans or model.folder / FOLDER)
     with bars(console) as progress:
         told = Bars(progress)
         session = Session(model, setting, told)
@@ -53,6 +53,7 @@ def run_frontier(options: FrontierOptions) -> None:
     console.print(str(page))
 
 
-def _shelf(model: Model, setting: Setting, folder: Path) -> Shelf:
+def shelf_of(model: Model, setting: Setting, folder: Path) -> Shelf:
+    """Read the plan book of a setting's size; raises CalibrationError when there is none."""
     book = checked_book(model, folder, setting.width, setting.height)
     return Shelf(book, load_corrections(folder, book))

@@ -10,7 +10,7 @@ from torch import nn
 
 from schedules.errors import InvalidSchedule
 from schedules.rules import EVERY_LAYER, accumulate, all_compute, deepcache, uniform
-from schedules.schedule import Counts, Schedule, Work
+from schedules.schedule import Counts, Schedule, Work, work_of
 from tests.rendering import a_frame, by_diffusers, is_untouched, latents_of, pixels_of, some_prompts
 from tests.tiny_models import TINY, emu_twin
 from tests.unet_calls import RESIDUALS, inputs_of, noise, ran, reusing, unpacked, updates
@@ -276,20 +276,30 @@ def test_a_schedule_for_another_unet_is_refused(tiny: Model) -> None:
         pass
 
 
-def test_a_hurried_step_computes_nothing_and_is_counted(tiny: Model) -> None:
-    runs: list[CacheRun] = []
+def test_a_step_that_is_told_another_row_follows_it_once(tiny: Model) -> None:
+    empty = (False,) * len(tiny.units.graph)
 
     def hurry_once(step: int, run: CacheRun, _latents: Tensor) -> bool:
-        runs.append(run)
         if step == 0:
-            run.hurry()
+            run.follow(empty)
         return True
 
     _, counts = latents_of(tiny, a_frame(tiny, 3), some_prompts(), hurry_once)
 
-    row = Schedule.cheapest_row(tiny.units.graph)
+    row = work_of(empty, tiny.units.graph)
     assert counts == Counts(2 * len(row), row.count(Work.REUSED), row.count(Work.SKIPPED))
-    assert runs[-1].hurried_steps == 1
+
+
+def test_a_run_told_to_compute_all_is_the_uncached_one(tiny: Model) -> None:
+    def compute_all(_step: int, run: CacheRun, _latents: Tensor) -> bool:
+        run.follow((True,) * len(tiny.units.graph))
+        return True
+
+    frame = a_frame(tiny, uniform(4, tiny.units.graph, 2))
+    extended, _ = latents_of(tiny, frame, some_prompts(), compute_all)
+    full, _ = latents_of(tiny, a_frame(tiny, 4), some_prompts())
+
+    assert torch.equal(extended, full)
 
 
 def test_runs_can_take_turns(tiny: Model) -> None:

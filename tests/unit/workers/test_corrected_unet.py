@@ -95,7 +95,7 @@ def hurried(model: Model, frame: Frame, after: int) -> Tensor:
 
     def hurry_once(step: int, run: CacheRun, _latents: Tensor) -> bool:
         if step == after:
-            run.hurry()
+            run.follow((False,) * len(model.units.graph))
         return True
 
     return latents_of(model, frame, some_prompts(), hurry_once)[0]

@@ -12,14 +12,8 @@ from tests.rendering import a_frame
 from tests.tiny_books import book_for
 from workers.calibration_files import FOLDER, book_path, load_book, load_costs, save_correction
 from workers.errors import CalibrationError
-from workers.main import (
-    WARM_UP_PLANS,
-    WARM_UP_SPAN,
-    WorkerSettings,
-    prepare,
-    warm_up,
-    warm_up_plans,
-)
+from workers.main import WorkerSettings, prepare
+from workers.warming import WARM_UP_PLANS, WARM_UP_SPAN, probe, warm_up, warm_up_plans
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +37,7 @@ def test_a_worker_measures_itself_before_it_announces_anything(
     assert (card.model, card.revision, card.ready) == (tiny.name, tiny.revision, False)
     assert (card.book, card.costs, card.max_batch) == (desk.book.digest, desk.costs, 2)
     assert [size for size, _ in card.costs.by_batch] == [1, 2]
-    assert all(ratio > 0 for ratio in warm_up(desk))
+    assert all(ratio > 0 for ratio in [*warm_up(desk), probe(desk)])
 
 
 def test_the_first_pictures_are_cheap_ones_and_different(emoji: Model) -> None:

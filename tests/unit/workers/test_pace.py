@@ -1,21 +1,28 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import Any
 
 import pytest
 import torch
 
 from schedules.rules import all_compute
+from schedules.schedule import Schedule
+from schedules.steering import Steering
 from schedules.units import Role, Unit, UnitGraph
 from workers.cached_unet import CacheRun
-from workers.pace import Pace
+from workers.pace import Pace, Promise
 from workers.units import UNetUnits
 
-ONE = UnitGraph((Unit("mid.attn.0", Role.TRANSFORMER),), feeds=((),), sinks=(0,))
+UNITS = 10
+GRAPH = UnitGraph(
+    tuple(Unit(f"mid.attn.{u}", Role.TRANSFORMER) for u in range(UNITS)),
+    feeds=((), *((u,) for u in range(UNITS - 1))),
+    sinks=(UNITS - 1,),
+)
 LATENTS = torch.zeros(1)
-HOUR_S = 3600.0
+# Four steps of 100 ms and 100 ms of decoding.
+PREDICTED_MS, REMAINING_MS = 500.0, (400.0, 300.0, 200.0, 100.0)
 
 
 class FakeLease:
@@ -24,124 +31,137 @@ class FakeLease:
         self.wanted = frozenset(wanted)
 
 
-def a_pace(
-    *remaining_ms: float, left_s: float = HOUR_S, wanted: tuple[str, ...] = ("a",)
-) -> tuple[Pace, FakeLease]:
-    lease: Any = FakeLease(*wanted)
-    return Pace(lease, 2000.0, remaining_ms, time.monotonic() + left_s, never), lease
+class Clock:
+    """A clock that tests move."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
 
 
-def never() -> bool:
-    return False
+class Ride:
+    """A run of four steps on a clock of its own; `left_ms` is its budget."""
 
+    def __init__(
+        self, left_ms: float, *, loose: bool = True, reserve_ms: float = 0.0, cached: bool = False
+    ) -> None:
+        lease: Any = FakeLease("a")
+        full, most, half = (tuple(u < count for u in range(UNITS)) for count in (10, 7, 5))
+        schedule = Schedule((full, half, half, half) if cached else (full, full, full, most))
+        self.clock = Clock()
+        self.lease = lease
+        self.run = CacheRun(schedule, UNetUnits((), GRAPH))
+        deadline_s = self.clock.now_s + left_ms / 1e3
+        promise = Promise(PREDICTED_MS, REMAINING_MS, deadline_s, reserve_ms, loose)
+        steering = Steering(schedule, GRAPH, (10.0,) * UNITS)
+        self.pace = Pace(lease, promise, steering, lambda: False, self.clock)
 
-def a_run(steps: int = 3) -> CacheRun:
-    run = CacheRun(all_compute(steps, ONE), UNetUnits((), ONE))
-    run.begin_step(0)
-    return run
+    def step(self, number: int, took_ms: float) -> float:
+        """Take one step; return how much more the next one is told to compute, in ms."""
+        before_ms = self.pace.worked_ms
+        self.clock.now_s += took_ms / 1e3
+        assert self.pace(number, self.run, LATENTS)
+        return self.pace.worked_ms - before_ms
 
 
 def test_finished_steps_are_told_to_the_lease() -> None:
-    pace, lease = a_pace(2.0, 1.0, 0.0)
-    pace(1, a_run(), LATENTS)
+    ride = Ride(600.0)
+    ride.step(1, 200.0)
 
-    assert lease.step == 2
+    assert ride.lease.step == 2
 
 
 def test_a_batch_goes_on_while_anybody_waits() -> None:
-    pace, lease = a_pace(1.0, 0.0, wanted=("a", "b"))
-
-    assert pace(0, a_run(), LATENTS)
-    lease.wanted = frozenset({"b"})
-    assert pace(0, a_run(), LATENTS)
-    lease.wanted = frozenset()
-    assert not pace(0, a_run(), LATENTS)
+    ride = Ride(600.0)
+    ride.lease.wanted = frozenset({"b"})
+    assert ride.pace(0, ride.run, LATENTS)
+    ride.lease.wanted = frozenset()
+    assert not ride.pace(0, ride.run, LATENTS)
 
 
 def test_a_batch_stops_when_the_worker_must_be_done() -> None:
-    stopping, lease = threading.Event(), a_pace()[1]
-    waiting: Any = lease
-    pace = Pace(waiting, 2.0, (1.0, 0.0), time.monotonic() + HOUR_S, stopping.is_set)
+    stopping, ride = threading.Event(), Ride(600.0)
+    promise = Promise(PREDICTED_MS, REMAINING_MS, 1e9)
+    pace = Pace(
+        ride.lease, promise, Steering(all_compute(4, GRAPH), GRAPH, (1.0,) * UNITS), stopping.is_set
+    )
 
-    assert pace(0, a_run(), LATENTS)
+    assert pace(0, ride.run, LATENTS)
     stopping.set()
-    assert not pace(0, a_run(), LATENTS)
+    assert not pace(0, ride.run, LATENTS)
 
 
-def test_a_run_in_time_is_not_hurried() -> None:
-    pace, _ = a_pace(1000.0, 500.0, 0.0)
-    run = a_run()
-    pace(0, run, LATENTS)
-    run.begin_step(1)
+def test_a_run_on_time_follows_its_plan() -> None:
+    ride = Ride(600.0)
 
-    assert run.hurried_steps == pace.hurried_steps == 0
+    assert [ride.step(number, 100.0) for number in range(3)] == [0.0] * 3
+    assert (ride.pace.hurried_steps, ride.pace.extended_steps) == (0, 0)
 
 
-def test_a_late_run_is_hurried_and_the_hurried_steps_are_counted() -> None:
-    pace, _ = a_pace(1000.0, 500.0, 0.0, left_s=0.1)
-    run = a_run()
-    for step in range(2):
-        pace(step, run, LATENTS)
-        run.begin_step(step + 1)
-    pace(2, run, LATENTS)
+def test_a_run_that_is_behind_computes_less_in_each_step_that_is_left() -> None:
+    ride = Ride(900.0)
+    added_ms = ride.step(0, 150.0)
 
-    assert run.hurried_steps == pace.hurried_steps == 2
+    # 350 ms are left for 400 ms' work, and it goes slowly. No pattern is closer to a step's share.
+    assert added_ms == -30.0
+    assert (ride.pace.hurried_steps, ride.pace.extended_steps) == (1, 0)
 
 
-@pytest.mark.parametrize(
-    ("left_ms", "late"), [(1000.0, False), (100.1, False), (99.9, True), (-5, True)]
-)
-def test_a_run_is_late_when_what_remains_clearly_does_not_fit(left_ms: float, late: bool) -> None:
-    lease: Any = FakeLease("a")
-    pace = Pace(lease, 200.0, (100.0, 0.0), deadline_s=1000.0, must_stop=never)
+def test_a_run_that_is_ahead_computes_more_of_what_it_would_reuse() -> None:
+    ride = Ride(600.0, cached=True)
 
-    assert pace.is_late(0, now_s=1000.0 - left_ms / 1e3) is late
+    assert ride.step(0, 50.0) > 0
+    assert (ride.pace.hurried_steps, ride.pace.extended_steps) == (0, 1)
 
 
-@pytest.mark.parametrize(("took_s", "hurried"), [(0.5, 0), (1.2, 1)])
-def test_a_run_slower_than_predicted_is_hurried_before_it_is_late(
-    took_s: float, hurried: int
-) -> None:
-    lease: Any = FakeLease("a")
-    moments = iter((100.0, 100.0 + took_s))
-    pace = Pace(lease, 2000.0, (1500.0, 0.0), 103.0, never, clock=lambda: next(moments))
-    run = a_run()
-    pace(0, run, LATENTS)
-    run.begin_step(1)
-
-    assert run.hurried_steps == hurried
+def test_a_step_with_nothing_left_to_compute_is_as_planned() -> None:
+    assert Ride(600.0).step(0, 10.0) == 0.0
 
 
-def test_the_reserve_is_kept_free_before_the_deadline() -> None:
-    lease: Any = FakeLease("a")
-    pace = Pace(lease, 200.0, (100.0, 0.0), deadline_s=1000.0, must_stop=never, reserve=1.2)
+def test_a_run_with_ample_time_left_is_not_steered() -> None:
+    ride = Ride(1100.0)
 
-    assert pace.is_late(0, now_s=1000.0 - 0.119)
-    assert not pace.is_late(0, now_s=1000.0 - 0.121)
-
-
-def test_after_the_last_step_only_the_picture_can_be_late() -> None:
-    lease: Any = FakeLease("a")
-    pace = Pace(lease, 200.0, (100.0, 0.0), deadline_s=1000.0, must_stop=never)
-
-    assert not pace.is_late(1, now_s=2000.0)
+    assert not ride.pace.steers
+    assert ride.step(0, 200.0) == 0.0
 
 
-def test_a_hurried_run_remembers_how_slow_it_was_before() -> None:
-    lease: Any = FakeLease("a")
-    pace = Pace(lease, 0.001, (0.0005, 0.0), time.monotonic() - 1.0, never)
-    run = a_run()
-    pace(0, run, LATENTS)
-    first = pace.slowness
-    pace(0, run, LATENTS)
+def test_a_run_that_keeps_its_quality_computes_no_less_than_planned() -> None:
+    ride = Ride(600.0, loose=False)
 
-    assert first is not None
-    assert first > 0
-    assert pace.slowness == first
+    assert ride.step(0, 500.0) == 0.0
 
 
-def test_a_run_in_time_says_nothing_of_slowness() -> None:
-    pace, _ = a_pace(1000.0, 0.0)
-    pace(0, a_run(), LATENTS)
+def test_a_run_that_keeps_its_quality_may_compute_more() -> None:
+    assert Ride(600.0, loose=False, cached=True).step(0, 50.0) > 0
 
-    assert pace.slowness is None
+
+def test_a_run_that_would_miss_its_deadline_reuses_all_it_can() -> None:
+    ride = Ride(520.0)
+
+    assert ride.step(0, 300.0) == -100.0
+
+
+@pytest.mark.parametrize(("reserve_ms", "late"), [(0.0, False), (19.0, False), (21.0, True)])
+def test_the_reserve_is_kept_free_before_the_deadline(reserve_ms: float, late: bool) -> None:
+    ride = Ride(520.0, reserve_ms=reserve_ms)
+
+    assert ride.pace.is_late(0, ride.clock.now_s + 0.1) is late
+
+
+def test_after_the_last_step_nothing_can_be_steered() -> None:
+    ride = Ride(520.0)
+
+    assert ride.step(3, 10_000.0) == 0.0
+
+
+def test_what_was_left_out_is_not_counted_as_worked() -> None:
+    ride = Ride(900.0)
+    ride.step(0, 150.0)
+
+    assert ride.pace.worked_ms == PREDICTED_MS - 30.0
+
+
+def test_a_deadline_before_the_promised_end_is_what_a_run_aims_at() -> None:
+    assert Ride(450.0).step(0, 100.0) < 0

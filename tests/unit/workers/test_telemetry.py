@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def a_ran(*, hurried_steps: int = 0) -> Ran:
+def a_ran(*, hurried_steps: int = 0, extended_steps: int = 0) -> Ran:
     made = Rendered((b"", b""), Counts(10, 5, 2), 1.0, 2000.0, 3.0, 4.0)
     plan = RanPlan(
         "ddim", "full", 4, None, 1.0, 100.0, "psnr", 1.0,
-        replanned=False, hurried_steps=hurried_steps,
+        replanned=False, hurried_steps=hurried_steps, extended_steps=extended_steps,
     )  # fmt: skip
-    return Ran(made, plan, batch_size=2, predicted_ms=100.0, slowness=None)
+    return Ran(made, plan, batch_size=2, predicted_ms=100.0, worked_ms=100.0, tail_ms=0.0)
 
 
 def value(metrics: WorkerMetrics, name: str, **labels: str) -> float | None:
@@ -43,12 +43,13 @@ def test_block_executions_are_counted_by_what_happened(result: str, count: int) 
 
 def test_a_batch_counts_its_pictures_its_size_and_its_time() -> None:
     metrics = WorkerMetrics("emoji")
-    metrics.ran(a_ran(hurried_steps=3))
+    metrics.ran(a_ran(hurried_steps=3, extended_steps=2))
 
     assert value(metrics, "blockcache_images_total", model="emoji", solver="ddim") == 2
     assert value(metrics, "blockcache_batch_size_sum") == 2
     assert value(metrics, "blockcache_denoise_seconds_sum") == 2.0
     assert value(metrics, "blockcache_hurried_steps_total") == 3
+    assert value(metrics, "blockcache_extended_steps_total") == 2
     plan = "ddim-4-full"
     assert value(metrics, "blockcache_plan_images_total", model="emoji", plan=plan) == 2
     assert value(metrics, "blockcache_step_seconds_sum", model="emoji") == 0.5

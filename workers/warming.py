@@ -1,0 +1,49 @@
+"""Pictures nobody asked for: they tell how this machine's times compare with the measured costs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from schedules.planner import price
+from workers.rendering import render
+from workers.sampler import Frame, Prompt
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from schedules.book import Plan
+    from schedules.cost import CostModel
+    from workers.batch import Desk
+
+WARM_UP_PLANS = 3
+WARM_UP_SPAN = 4.0
+
+
+def warm_up(desk: Desk) -> list[float]:
+    """Make pictures by plans within WARM_UP_SPAN of the cheapest; return actual ÷ measured time.
+
+    The very first picture pays for what a process does only once, and is not counted.
+    """
+    chosen = warm_up_plans(desk.book.frontier(desk.costs), desk.costs)
+    _, *ratios = [_ratio(desk, plan) for plan in (chosen[0], *chosen)]
+    return ratios
+
+
+def probe(desk: Desk) -> float:
+    """Make a picture by the cheapest plan; return actual ÷ measured time."""
+    return _ratio(desk, desk.book.frontier(desk.costs)[0])
+
+
+def warm_up_plans(frontier: Sequence[Plan], costs: CostModel) -> Sequence[Plan]:
+    """Return WARM_UP_PLANS or fewer, spread over the cheap end of a frontier."""
+    longest_ms = WARM_UP_SPAN * price(frontier[0], costs).predicted_ms
+    cheap = [plan for plan in frontier if price(plan, costs).predicted_ms <= longest_ms]
+    return cheap[:: -(-len(cheap) // WARM_UP_PLANS)]
+
+
+def _ratio(desk: Desk, plan: Plan) -> float:
+    guidance_scale = float(desk.book.made.get("guidance_scale", 7.5))
+    size, correction = (desk.book.width, desk.book.height), desk.correction_of(plan)
+    frame = Frame(*size, guidance_scale, plan.solver, plan.schedule, correction)
+    made = render(desk.model, [Prompt("a red apple", None, 0)], frame)
+    return made.total_ms * desk.costs.drift.median / price(plan, desk.costs).predicted_ms
