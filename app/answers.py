@@ -165,6 +165,7 @@ def _frontier(offer: Offer, overhead_ms: float) -> schemas.FrontierBody:
         height=offer.size[1],
         workers=len(offer.cards),
         minimum_latency_ms=minimum_ms(Ask(0.0), offer.book, card, overhead_ms),
+        preview_ms=_rounded(max(card.costs.preview_ms for card in offer.cards)),
         plans=[priced(price(plan, card.costs), card) for plan in frontier],
     )
 

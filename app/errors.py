@@ -22,6 +22,7 @@ GatewayError
     ├── BodyTooSlow        the body did not arrive in time
     ├── UnknownJob         no such job, or its result has expired
     ├── UnknownImage       the job has no such picture (yet)
+    ├── UnknownPlan        no live plan book has a plan of that name
     ├── JobOver            the job can no longer be cancelled
     ├── DeadlineMissed     no picture arrived within budget and grace
     ├── JobCancelled       the job was cancelled while its caller waited
@@ -162,6 +163,10 @@ class UnknownJob(Refused):
 
 class UnknownImage(Refused):
     """The job has no such picture, or not yet."""
+
+
+class UnknownPlan(Refused):
+    """No live plan book has a plan of that name."""
 
 
 class JobOver(Refused):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 # The two jobs' states that are told by other names; the rest keep theirs.
 NAMES: dict[str, str] = {JobState.DONE: "finished", JobState.DEAD: "failed"}
+PREVIEW = "preview"
 EVENT_ID = re.compile(r"[0-9]{1,15}-[0-9]{1,15}", re.ASCII)
 
 
@@ -37,16 +38,19 @@ class Event:
         return not (self.id and event_id) or _order(self.id) > _order(event_id)
 
 
-def describe(event: JobEvent, status: JobStatus | None, elapsed_ms: float) -> Event:
+def describe(event: JobEvent, status: JobStatus | None, elapsed_ms: float, url: str = "") -> Event:
     """Say what happened; `status`, where it is known, is that of the job right after it.
 
-    `elapsed_ms` is the time since the job began to run.
+    `elapsed_ms` is the time since the job began to run, `url` where a preview is.
     """
     if status is not None and status.state == event.name:
         return snapshot(status, event.id)
     name = NAMES.get(event.name, event.name)
     if event.name in FINAL_STATES or event.name == JobState.QUEUED:
         return Event(name, {"state": event.name, "attempt": event.attempt}, event.id)
+    if event.name == PREVIEW:
+        where = {"attempt": event.attempt, "step": event.step, "steps": event.steps}
+        return Event(name, {"state": JobState.RUNNING.value, **where, "url": url}, event.id)
     left_ms = predicted_left_ms(event.step, event.steps, event.predicted_ms, elapsed_ms)
     data = {
         "state": JobState.RUNNING.value,

@@ -16,7 +16,7 @@ from starlette.responses import StreamingResponse
 from app.contract.errors import DecodeError, StoreUnavailable
 from app.contract.jobs import FINAL_STATES, JobState
 from app.errors import TooManyStreams
-from app.events import Event, describe, snapshot
+from app.events import PREVIEW, Event, describe, snapshot
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
@@ -47,6 +47,7 @@ class Feed:
         self._newest = ""
         self._read_to = BEGINNING
         self._started_unix_ms = 0
+        self._previews = 0
         self._task = asyncio.create_task(self._read_all())
 
     async def follow(self, after: str, heartbeat_s: float) -> AsyncGenerator[Event | None, None]:
@@ -116,8 +117,11 @@ class Feed:
     def _add(self, event: JobEvent, status: JobStatus | None) -> None:
         if event.name == JobState.RUNNING:
             self._started_unix_ms = event.at_unix_ms
+            self._previews = 0  # another attempt shows its own
         elapsed_ms = event.at_unix_ms - self._started_unix_ms if self._started_unix_ms else 0
-        self._events.append(describe(event, status, elapsed_ms))
+        url = f"/jobs/{self._job_id}/previews/{self._previews}"
+        self._previews += event.name == PREVIEW
+        self._events.append(describe(event, status, elapsed_ms, url))
         self._read_to = event.id
 
     def _look_at_place(self, status: JobStatus | None) -> None:

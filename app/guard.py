@@ -10,6 +10,7 @@ from app import limits
 from app.contract.errors import StoreUnavailable
 from app.errors import NoKey, TooManyRequests
 from app.keys import presented, recognise
+from app.page import PATHS
 from app.problems import problem
 
 if TYPE_CHECKING:
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
     from app.keyring import Keyring
     from app.keys import ApiKey
 
-# What an orchestrator asks, and what says how to ask for the rest. All other addresses need a key.
-OPEN = frozenset({"/healthz", "/readyz", "/openapi.json"})
+# What an orchestrator asks, what says how to ask for the rest, and the page, which asks its reader
+# for a key. All other addresses need one.
+OPEN = frozenset({"/healthz", "/readyz", "/openapi.json"}) | PATHS
 METRICS = "/metrics"
 CALLER = "caller"
 

@@ -11,10 +11,12 @@ from app import schemas
 from app.errors import FieldError, InvalidRequest
 from app.events import EVENT_ID
 from app.feeds import EventStream, Feeds
+from app.formats import MEDIA_TYPES, media_type
 from app.routes import (
     PROBLEM,
     REFUSALS,
     IdempotencyKey,
+    ImageIndex,
     JobId,
     Needs,
     ReadTimeout,
@@ -53,7 +55,19 @@ async def submit_job(
     """Accept a job and answer at once with its address."""
     asked = picture_request(wish, service, read_timeout_s, encoding=encoding_of(wish))
     accepted = await service.accept(signed(asked, wish, request, idempotency_key))
-    return await to_follow(accepted, service)
+    planned = {"X-Blockcache-Plan": accepted.order.plan.name} if accepted.first else {}
+    return await to_follow(accepted, service, planned)
+
+
+@router.get(
+    "/jobs/{job_id}/previews/{index}",
+    response_class=Response,
+    responses={200: {"content": {kind: {} for kind in MEDIA_TYPES.values()}}, 404: PROBLEM},
+)
+async def job_preview(job_id: JobId, index: ImageIndex, service: Serving) -> Response:
+    """Return the first picture of a job as it was on its way."""
+    picture = await service.preview(job_id, index)
+    return Response(picture, headers={"Cache-Control": "no-store"}, media_type=media_type(picture))
 
 
 @router.get(

@@ -9,13 +9,23 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from app import description, job_routes, openai_images, problems, sdapi
+from app import (
+    compare_routes,
+    description,
+    job_routes,
+    openai_images,
+    plan_routes,
+    problems,
+    sdapi,
+    status_routes,
+)
 from app.faces import Faces
 from app.feeds import Feeds
 from app.fleet import FleetReader
 from app.guard import METRICS, OPEN, Guard
 from app.keyring import Keyring
 from app.middleware import BodyLimit, Envelope
+from app.page import page_routes
 from app.routes import router
 from app.service import Service
 from app.telemetry import Telemetry
@@ -51,6 +61,8 @@ def create_app(settings: Settings, queue: GatewayQueue) -> FastAPI:
     app.state.feeds = Feeds(queue, settings.max_event_streams, settings.heartbeat_s)
     app.state.webhooks = _webhooks(settings, queue, telemetry)
     for routes in (router, job_routes.router, openai_images.router, sdapi.router):
+        app.include_router(routes)
+    for routes in (plan_routes.router, status_routes.router, compare_routes.router, page_routes()):
         app.include_router(routes)
     description.install(app)
     problems.install(app)

@@ -23,7 +23,8 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 UNMATCHED = "unmatched"
 GONE = 499  # the caller left before there was an answer
 LOG = logging.getLogger("blockcache.requests")
-PROBES = frozenset({"/healthz", "/readyz", "/metrics"})  # asked too often to be worth a line each
+# Asked too often to be worth a line each.
+PROBES = frozenset({"/healthz", "/readyz", "/metrics", "/status"})
 
 
 class Envelope:

@@ -73,6 +73,7 @@ KINDS: dict[type[Exception], Kind] = {
     errors.BodyTooSlow: Kind(408, headers=_NEVER),
     errors.UnknownJob: Kind(404, _own("unknown-job"), "There is no such job"),
     errors.UnknownImage: Kind(404, _own("unknown-image"), "There is no such picture"),
+    errors.UnknownPlan: Kind(404, _own("unknown-plan"), "There is no such plan"),
     errors.JobOver: Kind(409, _own("job-over"), "The job has ended", _NEVER),
     errors.JobCancelled: Kind(409, _own("job-cancelled"), "The job was cancelled", _NEVER),
     errors.DeadlineMissed: Kind(504, _own("deadline-missed"), "No picture in time", _NEVER),

@@ -10,6 +10,7 @@ from app.settings import MAX_BUDGET_MS, MAX_IMAGES, MAX_PROMPT_CHARS
 
 MAX_SEED = 2**63 - 1
 MAX_SIDE_PX = 4096
+MAX_PREVIEWS = 8
 
 
 def _without_nul(text: str) -> str:
@@ -30,6 +31,8 @@ Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_witho
 BudgetMs = Annotated[float, Field(gt=0, le=MAX_BUDGET_MS)]
 WebhookUrl = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(_without_nul)]
 Side = Annotated[int, Field(ge=8, le=MAX_SIDE_PX)]
+Guidance = Annotated[float | None, Field(ge=1, le=30)]
+Seed = Annotated[int | None, Field(ge=0, le=MAX_SEED)]
 
 
 class Message(BaseModel):
@@ -54,13 +57,14 @@ class GenerateRequest(PlanRequest):
 
     prompt: Prompt
     negative_prompt: Text = ""
-    guidance_scale: float | None = Field(default=None, ge=1, le=30)
-    seed: int | None = Field(default=None, ge=0, le=MAX_SEED)
+    guidance_scale: Guidance = None
+    seed: Seed = None
     response_format: Literal["b64_json", "url"] = "b64_json"
     output_format: Literal["png", "jpeg", "webp"] | None = None
     output_quality: int | None = Field(default=None, ge=1, le=100)
     embed_metadata: bool = True
     webhook_url: WebhookUrl | None = None
+    previews: int = Field(default=0, ge=0, le=MAX_PREVIEWS)
 
     @model_validator(mode="after")
     def _seeds_fit(self) -> GenerateRequest:
@@ -193,13 +197,17 @@ class JobBody(Message):
 
 
 class FrontierBody(Message):
-    """The plans that no cheaper plan matches in quality, cheapest first, for one model and size."""
+    """The plans that no cheaper plan matches in quality, cheapest first, for one model and size.
+
+    `preview_ms` is what one picture on the way takes.
+    """
 
     model: str
     width: int
     height: int
     workers: int
     minimum_latency_ms: float
+    preview_ms: float
     plans: list[PricedPlanBody]
 
 

@@ -176,6 +176,14 @@ class Service:
             raise errors.UnknownImage(f"The job is {status.state} and has no picture {index}.")
         return picture
 
+    async def preview(self, job_id: str, index: int) -> bytes:
+        """Return a picture as it was on its way; raises UnknownJob or UnknownImage."""
+        picture = await self.queue.preview(job_id, index)
+        if picture is None:
+            status = await self.status(job_id)
+            raise errors.UnknownImage(f"The job is {status.state} and has no preview {index}.")
+        return picture
+
     async def cancel(self, job_id: str) -> JobStatus:
         """Cancel a job, again if need be; raises UnknownJob, or JobOver when it ended before."""
         state = await self.queue.cancel(job_id)

@@ -16,6 +16,8 @@ from prometheus_client import (
     generate_latest,
 )
 
+from app.recent import Recent
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -34,6 +36,7 @@ class Telemetry:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self.recent = Recent()
         ProcessCollector(registry=self.registry)
         self._define_counts()
         self._define_gauges()
@@ -94,6 +97,7 @@ class Telemetry:
     def finished(self, model: str, result: Result, elapsed_ms: float, budget_ms: float) -> None:
         """Record a job that has its pictures."""
         met = elapsed_ms <= budget_ms
+        self.recent.finished(result, met=met)
         self._jobs.labels("done" if met else "late").inc()
         self._budgets.labels(model, "true" if met else "false").inc()
         self._asked.labels(model).observe(budget_ms / 1000)
@@ -109,6 +113,7 @@ class Telemetry:
         """Record a request that got no picture; a promise to `model`, if any, was not kept."""
         self._jobs.labels(outcome).inc()
         if model is not None:
+            self.recent.lost()
             self._budgets.labels(model, "false").inc()
 
     def serves(self, models: Iterable[str]) -> None:

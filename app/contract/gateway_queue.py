@@ -7,6 +7,7 @@ import hashlib
 import json
 import uuid
 from contextlib import suppress
+from dataclasses import astuple
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -25,7 +26,7 @@ from app.contract.errors import (
 )
 from app.contract.jobs import Job, JobState
 from app.contract.keys import Keys
-from app.contract.ports import Backlog, JobEvent, JobStatus, Quota, StoreMemory
+from app.contract.ports import Backlog, JobEvent, JobStatus, Once, Quota, StoreMemory
 from app.contract.webhook_queue import WebhookQueue
 from schedules.book import PlanBook
 from schedules.errors import InvalidBook
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     import redis.asyncio
 
     from app.contract.jobs import Outcome
-    from app.contract.ports import Once
     from app.contract.settings import QueueSettings
 
 SCRIPTS = ("submit", "cancel", "status", "backlog", "depths", "dead", "requeue", "cards", "rate")
@@ -45,6 +45,7 @@ FULL, OWNER_FULL = -1, -2
 # Announcements wake a waiter at once; this only bounds what a silent network can hide.
 LOOK_AGAIN_S = 5.0
 TAGGED_JOBS = 16
+NO_ONCE = Once("", "")
 
 T = TypeVar("T")
 
@@ -100,7 +101,8 @@ class RedisGatewayQueue:
             settings.max_jobs, settings.unclaimed_ttl_s * 1000, settings.dead_ttl_s * 1000,
         )  # fmt: skip
         remember_ms = budget_ms + (settings.unclaimed_ttl_s + settings.result_ttl_s) * 1000
-        caller = (job.owner or "", most_live, *_named(once), round(remember_ms), webhook)
+        named = astuple(once or NO_ONCE)
+        caller = (job.owner or "", most_live, *named, round(remember_ms), webhook)
         reply = await self._run("submit", *described, *planned, *limits, *caller)
         if reply == FULL:
             raise QueueFull(f"the queue already holds {settings.max_jobs} jobs: try again later")
@@ -160,11 +162,11 @@ class RedisGatewayQueue:
 
     async def image(self, job_id: str, index: int) -> bytes | None:
         """Return one finished picture, encoded as its job asked."""
-        if index < 0:
-            return None
-        with store_errors():
-            picture: Any = await self._client.lindex(self._keys.images(job_id), index)
-        return None if picture is None else bytes(picture)
+        return await self._picture(self._keys.images(job_id), index)
+
+    async def preview(self, job_id: str, index: int) -> bytes | None:
+        """Return the first picture as it was shown on its way, for the `index`-th time."""
+        return await self._picture(self._keys.previews(job_id), index)
 
     async def cancel(self, job_id: str) -> JobState | None:
         """Cancel a queued job now or a running one at its next step; return the state after."""
@@ -268,6 +270,13 @@ class RedisGatewayQueue:
             previews: Any = await self._client.lrange(self._keys.previews(job_id), seen, -1)
         return previews or await self._outcome(job_id)
 
+    async def _picture(self, key: str, index: int) -> bytes | None:
+        if index < 0:
+            return None
+        with store_errors():
+            picture: Any = await self._client.lindex(key, index)
+        return None if picture is None else bytes(picture)
+
     def _tag(self, tag: str) -> str:
         # What callers say, or who they are, becomes no part of a key.
         return self._keys.tag(hashlib.sha256(tag.encode()).hexdigest())
@@ -281,10 +290,6 @@ class RedisGatewayQueue:
     async def _run(self, script: str, *args: Any) -> Any:
         with store_errors():
             return await self._scripts[script](keys=self._keys.for_scripts(), args=args)
-
-
-def _named(once: Once | None) -> tuple[str, str]:
-    return ("", "") if once is None else (once.name, once.fingerprint)
 
 
 async def _pause(announced: asyncio.Event, seconds: float) -> None:

@@ -77,7 +77,7 @@ class Quota:
 
 @dataclass(frozen=True, slots=True)
 class JobEvent:
-    """Something that happened to a job: it came into a state, or finished a step (`step`).
+    """Something that happened to a job: it came into a state, finished a step, got a preview.
 
     Later events have greater ids (milliseconds of the store's clock, a dash, a number).
     """
@@ -156,6 +156,10 @@ class GatewayQueue(Protocol):
 
     async def image(self, job_id: str, index: int) -> bytes | None:
         """Return one finished picture, encoded as its job asked."""
+        ...
+
+    async def preview(self, job_id: str, index: int) -> bytes | None:
+        """Return the first picture as it was shown on its way, for the `index`-th time (from 0)."""
         ...
 
     async def cancel(self, job_id: str) -> JobState | None:

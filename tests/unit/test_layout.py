@@ -9,7 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from app import job_routes, openai_images, routes, sdapi
+from app import (
+    compare_routes,
+    job_routes,
+    openai_images,
+    plan_routes,
+    routes,
+    sdapi,
+    status_routes,
+)
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("app", "workers", "schedules")
@@ -65,6 +73,9 @@ ROUTES = {
     for router, page in (
         (routes.router, "http.md"),
         (job_routes.router, "http.md"),
+        (plan_routes.router, "http.md"),
+        (compare_routes.router, "http.md"),
+        (status_routes.router, "http.md"),
         (openai_images.router, "clients.md"),
         (sdapi.router, "clients.md"),
     )
