@@ -1,4 +1,4 @@
-"""The store's secrets as containers bring them: in files, the password apart from the URL."""
+"""Secrets as containers bring them: in files, the password apart from the URL."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ if TYPE_CHECKING:
 SUFFIX = "_FILE"
 STORE_URL = "BLOCKCACHE_STORE_URL"
 STORE_PASSWORD = "BLOCKCACHE_STORE_PASSWORD"  # noqa: S105 the variable's name
-FROM_FILES = (STORE_URL, STORE_PASSWORD)
+WEBHOOK_SECRET = "BLOCKCACHE_WEBHOOK_SECRET"  # noqa: S105 the variable's name
+FROM_FILES = (STORE_URL, STORE_PASSWORD, WEBHOOK_SECRET)
 MAX_FILE_BYTES = 65_536
 
 
 def resolved(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that files and the password add or change.
 
-    `BLOCKCACHE_STORE_URL_FILE` and `BLOCKCACHE_STORE_PASSWORD_FILE` name files that hold what the
-    variables without `_FILE` do; `BLOCKCACHE_STORE_PASSWORD` is put into a store URL that carries
+    `BLOCKCACHE_STORE_URL_FILE` and the like for FROM_FILES name files that hold what the variables
+    without `_FILE` do; `BLOCKCACHE_STORE_PASSWORD` is put into a store URL that carries
     none. Raises SettingsError naming the variable, never a secret.
     """
     added = {

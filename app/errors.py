@@ -5,6 +5,8 @@ GatewayError
 ├── PortTaken              another program listens on the wanted port
 ├── ChildDied              a process started by `up` ended by itself
 ├── ServiceError           a running service answered with an error, or did not answer
+├── AddressRefused         a webhook's URL is none, or leads where it may not
+├── NoDeadLetter           no dead letter has that id
 └── Refused                a request that gets no picture
     ├── NoKey              no key was sent, or one that is not known
     ├── TooManyRequests    the key asked too often in the last minute
@@ -59,6 +61,14 @@ class ServiceError(GatewayError):
     def __init__(self, message: str, status: int = 0) -> None:
         super().__init__(message)
         self.status = status
+
+
+class AddressRefused(GatewayError):
+    """A webhook's URL is none, or leads to an address that may not be called."""
+
+
+class NoDeadLetter(GatewayError):
+    """No dead letter has that id; the message says what is known of it."""
 
 
 @dataclass(frozen=True, slots=True)

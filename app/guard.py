@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from app.contract.ports import GatewayQueue
+    from app.keyring import Keyring
     from app.keys import ApiKey
 
 # What an orchestrator asks, what says how to ask for the rest, and the page, which asks its reader
@@ -38,12 +39,12 @@ class Guard:
     def __init__(
         self,
         app: ASGIApp,
-        keys: tuple[ApiKey, ...],
+        keyring: Keyring,
         queue: GatewayQueue,
         open_paths: frozenset[str],
     ) -> None:
         self._app = app
-        self._keys = keys
+        self._keyring = keyring
         self._queue = queue
         self._open = open_paths
 
@@ -65,7 +66,7 @@ class Guard:
         secret = presented(headers.get("authorization", ""), headers.get("x-api-key", ""))
         if not secret:
             raise NoKey("Send a key: Authorization: Bearer KEY, or X-API-Key: KEY.", "Bearer")
-        key = recognise(secret, self._keys)
+        key = recognise(secret, self._keyring.keys)
         if key is None:
             raise NoKey("This key is not known here.", 'Bearer error="invalid_token"')
         return key

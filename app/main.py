@@ -11,6 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from app import (
     compare_routes,
+    description,
     job_routes,
     openai_images,
     plan_routes,
@@ -22,11 +23,13 @@ from app.faces import Faces
 from app.feeds import Feeds
 from app.fleet import FleetReader
 from app.guard import METRICS, OPEN, Guard
+from app.keyring import Keyring
 from app.middleware import BodyLimit, Envelope
 from app.page import page_routes
 from app.routes import router
 from app.service import Service
 from app.telemetry import Telemetry
+from app.webhooks import Sender, Webhooks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -56,10 +59,12 @@ def create_app(settings: Settings, queue: GatewayQueue) -> FastAPI:
     app = FastAPI(title="blockcache", lifespan=_lifespan, docs_url=None, redoc_url=None)
     app.state.service = service
     app.state.feeds = Feeds(queue, settings.max_event_streams, settings.heartbeat_s)
+    app.state.webhooks = _webhooks(settings, queue, telemetry)
     for routes in (router, job_routes.router, openai_images.router, sdapi.router):
         app.include_router(routes)
     for routes in (plan_routes.router, status_routes.router, compare_routes.router, page_routes()):
         app.include_router(routes)
+    description.install(app)
     problems.install(app)
     # The last one added is the outermost.
     app.add_middleware(
@@ -71,10 +76,18 @@ def create_app(settings: Settings, queue: GatewayQueue) -> FastAPI:
     return app
 
 
+def _webhooks(settings: Settings, queue: GatewayQueue, telemetry: Telemetry) -> Webhooks | None:
+    if settings.webhook_secret is None:
+        return None
+    sender = Sender(settings.webhook_secret, settings.webhook_networks)
+    return Webhooks(queue, sender, telemetry)
+
+
 def _protect(app: FastAPI, settings: Settings, queue: GatewayQueue) -> None:
-    if settings.keys:
+    if settings.with_keys:
         open_paths = OPEN if settings.metrics_need_key else OPEN | {METRICS}
-        app.add_middleware(Guard, keys=settings.keys, queue=queue, open_paths=open_paths)
+        keyring = Keyring.of(settings)
+        app.add_middleware(Guard, keyring=keyring, queue=queue, open_paths=open_paths)
     if settings.cors_origins:
         # Outside the guard: a browser asks for permission without a key.
         app.add_middleware(
@@ -88,8 +101,13 @@ def _protect(app: FastAPI, settings: Settings, queue: GatewayQueue) -> None:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    webhooks: Webhooks | None = app.state.webhooks
+    if webhooks is not None:
+        webhooks.start()
     try:
         yield
     finally:
+        if webhooks is not None:
+            await webhooks.aclose()
         app.state.feeds.close()
         await app.state.service.close()

@@ -19,6 +19,7 @@ from app.contract.errors import (
     StoreUnavailable,
     TooManyJobs,
 )
+from app.description import methods_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -164,11 +165,15 @@ def _answer_invalid(_: Request, error: Exception) -> Response:
     return problem(errors.InvalidRequest([describe(found) for found in error.errors()]))
 
 
-def _answer_http(_: Request, error: Exception) -> Response:
+def _answer_http(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise TypeError from error
     detail = HTTP_DETAILS.get(error.status_code, error.detail)
-    return respond(Kind(error.status_code), detail, headers=error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        # The router names the methods of the first route at this path only.
+        headers["Allow"] = ", ".join(sorted(methods_at(request.app, request.url.path)))
+    return respond(Kind(error.status_code), detail, headers=headers)
 
 
 HTTP_DETAILS = {

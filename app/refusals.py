@@ -38,3 +38,10 @@ def refusal(verdict: admission.Verdict) -> errors.Refused:
             return errors.Busy(detail, retry_after_s, minimum_ms)
         case _:
             return errors.NoWorkers("No worker is ready to make pictures.")
+
+
+def refuse_webhook(url: str | None) -> None:
+    """Raise InvalidRequest when a request whose caller waits for the answer names a webhook."""
+    if url is not None:
+        why = "is for who does not wait: send Prefer: respond-async, or use POST /jobs"
+        raise errors.InvalidRequest([errors.FieldError("webhook_url", why)])

@@ -25,6 +25,7 @@ from app.formats import LOSSLESS, MEDIA_TYPES, encoding, media_type
 from app.gauges import measure
 from app.guard import caller_of
 from app.negotiation import JSON, choose_type, patience_ms, wait_s, wants_async
+from app.refusals import refuse_webhook
 from app.service import Service
 from app.settings import MAX_BUDGET_MS
 from app.stages import Accepted, Made, PictureRequest
@@ -114,6 +115,7 @@ async def generate(
     asked = signed(plain, wish, request, idempotency_key)
     with_images = wanted != JSON or wish.response_format == "b64_json"
     if not wants_async(prefer):
+        refuse_webhook(wish.webhook_url)
         made = await service.generate(asked, partial(left, request), with_images=with_images)
         return _shown(made, wanted)
     accepted, seconds = await service.accept(asked), wait_s(prefer)

@@ -29,6 +29,7 @@ Text = Annotated[str, Field(max_length=MAX_PROMPT_CHARS), AfterValidator(_withou
 Prompt = Annotated[Text, AfterValidator(_not_blank)]
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_without_nul)]
 BudgetMs = Annotated[float, Field(gt=0, le=MAX_BUDGET_MS)]
+WebhookUrl = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(_without_nul)]
 Side = Annotated[int, Field(ge=8, le=MAX_SIDE_PX)]
 Guidance = Annotated[float | None, Field(ge=1, le=30)]
 Seed = Annotated[int | None, Field(ge=0, le=MAX_SEED)]
@@ -62,6 +63,7 @@ class GenerateRequest(PlanRequest):
     output_format: Literal["png", "jpeg", "webp"] | None = None
     output_quality: int | None = Field(default=None, ge=1, le=100)
     embed_metadata: bool = True
+    webhook_url: WebhookUrl | None = None
     previews: int = Field(default=0, ge=0, le=MAX_PREVIEWS)
 
     @model_validator(mode="after")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from app.contract.connection import check_store
-from app.contract.errors import StoreUnavailable
+from app.contract.errors import StoreForgets, StoreUnavailable
 from app.contract.gateway_queue import RedisGatewayQueue
 from app.contract.settings import QueueSettings
 from app.errors import PortTaken, SettingsError
@@ -47,10 +47,13 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def run(settings: Settings) -> None:
-    """Serve until SIGINT or SIGTERM, then finish what is under way; raises PortTaken."""
+    """Serve until SIGINT or SIGTERM, then finish what is under way.
+
+    Raises PortTaken or StoreForgets.
+    """
     with bind(settings.host, settings.port) as bound:
         log_as_json()
-        _warn_about_store(settings.store_url)
+        _look_at_store(settings.store_url)
         # uvicorn raises the signal again once it has stopped; by then it has been obeyed.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)
@@ -99,9 +102,12 @@ async def _serve(settings: Settings, bound: socket.socket) -> None:
         await queue.aclose()
 
 
-def _warn_about_store(url: str) -> None:
+def _look_at_store(url: str) -> None:
+    """Raise StoreForgets; a store that is only away may come back."""
     try:
         check_store(url)
+    except StoreForgets:
+        raise
     except StoreUnavailable as error:
         LOG.warning("not ready: %s", error)
 

@@ -23,6 +23,7 @@ from app.deciding import Decider
 from app.fleet import Fleet, FleetReader
 from app.refusals import failed
 from app.stages import Accepted, Decision, Made, PictureRequest, order
+from app.webhook_addresses import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -115,6 +116,7 @@ class Service:
                 most_live=request.concurrent_jobs,
                 once=request.once,
                 met_others=decision.admit.wait_ms > 0,
+                webhook=request.webhook_url or "",
             )
         except AlreadyAccepted as error:
             return await self._again(error.job_id, request, started_s)
@@ -206,6 +208,9 @@ class Service:
             for name, value, limit, unit in limits
             if value > limit
         ]
+        if request.webhook_url is not None:
+            why_not = refusal(request.webhook_url, self.settings)
+            wrong += [errors.FieldError("webhook_url", why_not)] if why_not else []
         if wrong:
             raise errors.InvalidRequest(wrong)
 

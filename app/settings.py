@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import math
 import re
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 PREFIX = "BLOCKCACHE_"
 STORE_SCHEMES = frozenset({"redis", "rediss", "unix"})
-SECRETS = frozenset({"store_url", "keys"})
+SECRETS = frozenset({"store_url", "keys", "webhook_secret"})
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?", re.ASCII)
 TRUTHS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
@@ -33,9 +34,11 @@ MAX_MODELS = 100
 class Settings:
     """Everything the gateway can be told. Raises SettingsError naming the setting that is wrong.
 
-    With `keys`, or a `keys_file` to read more from, nobody is let in without one.
+    With `keys`, or a `keys_file` that is read again when it changes, nobody is let in without one.
     `models` are served here even while none of their workers runs: asked for one of these, the
     gateway says "in a moment" and counts the wish, so that an autoscaler can start a worker.
+    Webhooks are called only with a `webhook_secret` to sign them, and in no private network but the
+    `webhook_networks`.
     Without `grace_ms` a late picture is waited for twice its budget and ten seconds more.
     """
 
@@ -60,20 +63,27 @@ class Settings:
     shutdown_grace_s: float = 10.0
     max_event_streams: int = 1000
     heartbeat_s: float = 15.0
+    webhook_secret: str | None = None
+    webhook_networks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, rule in RULES.items():
             value = getattr(self, name)
             if not rule.accepts(value):
                 raise SettingsError(f"{name} must be {rule.allowed}, not {_shown(name, value)}")
-        if self.keys and self.allow_anonymous:
+        if self.with_keys and self.allow_anonymous:
             raise SettingsError("allow_anonymous lets anybody in, but keys are set: choose one")
-        if not (self.keys or self.allow_anonymous or is_loopback(self.host)):
+        if not (self.with_keys or self.allow_anonymous or is_loopback(self.host)):
             raise SettingsError(
                 f"host {self.host} can be reached from other machines and no keys are configured; "
                 "make one with `blockcache keys NAME` and name its file with --keys-file, use "
                 "127.0.0.1, or say --allow-anonymous to let anybody in"
             )
+
+    @property
+    def with_keys(self) -> bool:
+        """Whether callers need a key."""
+        return bool(self.keys) or self.keys_file is not None
 
     def grace_for(self, budget_ms: float) -> float:
         """Milliseconds a late picture is still waited for after its deadline."""
@@ -87,7 +97,10 @@ class Settings:
         given = {name: value for name, value in overrides.items() if value is not None}
         if "store_url" not in {**values, **given}:
             raise SettingsError("BLOCKCACHE_STORE_URL (or --store-url) is missing: where is Redis?")
-        return cls(**_with_keys_of_file({**values, **given}))
+        settings = cls(**{**values, **given})
+        if settings.keys_file is not None:
+            read_keys(Path(settings.keys_file))  # what is wrong with it is said at once
+        return settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +132,23 @@ def _is_switch(value: Any) -> bool:
 
 def _is_origin(origin: str) -> bool:
     return origin == "*" or ORIGIN.fullmatch(origin) is not None
+
+
+def is_webhook_secret(secret: str) -> bool:
+    """Whether it is a Standard Webhooks secret of a length nobody can guess."""
+    try:
+        key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+    except ValueError:
+        return False
+    return secret.startswith("whsec_") and 24 <= len(key) <= 64
+
+
+def is_network(text: str) -> bool:
+    """Whether `text` names a network and no address inside one."""
+    try:
+        return "/" in text and bool(ipaddress.ip_network(text))
+    except ValueError:
+        return False
 
 
 def _is_store_url(url: str) -> bool:
@@ -165,17 +195,20 @@ RULES: dict[str, Rule] = {
         int, _between(1, MAX_STREAMS), f"a whole number from 1 to {MAX_STREAMS}"
     ),
     "heartbeat_s": Rule(float, _between(0.1, 60), "seconds from 0.1 to 60"),
+    "webhook_secret": Rule(
+        str,
+        lambda secret: secret is None or is_webhook_secret(secret),
+        "whsec_ and 24 to 64 bytes in base64 after it (echo whsec_$(openssl rand -base64 32))",
+    ),
+    "webhook_networks": Rule(
+        lambda text: tuple(network.strip() for network in text.split(",")),
+        lambda networks: all(map(is_network, networks)),
+        "networks like 10.0.0.0/8 with commas between them",
+    ),
 }
 
 if set(RULES) != {field.name for field in fields(Settings)}:
     raise AssertionError("every setting needs a rule")
-
-
-def _with_keys_of_file(values: dict[str, Any]) -> dict[str, Any]:
-    path = values.get("keys_file")
-    if path is None:
-        return values
-    return {**values, "keys": (*values.get("keys", ()), *read_keys(Path(path)))}
 
 
 def _variable(name: str) -> str:

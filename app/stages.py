@@ -22,7 +22,7 @@ class PictureRequest:
     """What a caller wants. None leaves the choice to the service, as do no `solvers`.
 
     `owner` may have `concurrent_jobs` jobs waiting or running (0: any number). With `once` it is
-    the same job as an earlier request with the same key.
+    the same job as an earlier request with the same key. The end is told to `webhook_url`.
     """
 
     budget_ms: float
@@ -42,6 +42,7 @@ class PictureRequest:
     owner: str = ""
     concurrent_jobs: int = 0
     once: Once | None = None
+    webhook_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

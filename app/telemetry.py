@@ -55,6 +55,10 @@ class Telemetry:
             "unserved_requests", "Requests for a model of this service without a worker", "model"
         )
 
+        self._webhooks = self._counter(
+            "webhook_deliveries", "Deliveries to webhooks by what became of them", "outcome"
+        )
+
     def _define_gauges(self) -> None:
         self._depth = self._gauge("queue_depth", "Jobs waiting", "model")
         self._work = self._gauge("queue_work_seconds", "Predicted work waiting", "model")
@@ -120,6 +124,10 @@ class Telemetry:
     def unserved(self, model: str) -> None:
         """Record a request for a model of this service that has no worker now."""
         self._unserved.labels(model).inc()
+
+    def webhook(self, outcome: str) -> None:
+        """Record a delivery to a webhook: delivered, retried or given_up."""
+        self._webhooks.labels(outcome).inc()
 
     def store(self, reachable: bool) -> None:
         """Record whether the store answered just now."""

@@ -61,12 +61,15 @@ class Ladder:
         rising = tuple(accumulate(each, max)), tuple(accumulate(lone, max))
         return cls(tuple(qualities), tuple(batch_ms), *rising)
 
-    def drifted(self, costs: CostModel) -> Self:
-        """Return the same ladder, made with costs that did not drift, by costs that do."""
-        level, sizes = costs.drift.median, range(1, self.max_batch + 1)
+    def drifted(self, costs: CostModel, most: int) -> Self:
+        """Return this ladder, made with costs that did not drift, by costs that do.
+
+        No more than `most` pictures are made at once.
+        """
+        level, sizes = costs.drift.median, range(1, min(most, self.max_batch) + 1)
         strays_ms = [costs.stray_ms(batch) for batch in sizes]
         rows = [
-            tuple(ms * level + stray_ms for ms, stray_ms in zip(row, strays_ms, strict=True))
+            tuple(ms * level + stray_ms for ms, stray_ms in zip(row, strays_ms, strict=False))
             for row in self.batch_ms
         ]
         return self.measured(self.qualities, rows)

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from app.admission import Admit, Ask, Load, admit
 from app.admission import Queued as Refused
-from app.contract.ports import Backlog, Line, Queued
+from app.contract.line import Line, Queued
+from app.contract.ports import Backlog
 from schedules.cost import Drift
 from schedules.replanning import settle
 from schedules.sharing import Arrival, Ladder, Waiting
@@ -116,7 +117,7 @@ class Service:
 
     def _start(self, worker: int) -> None:
         costs = self.cards[worker].costs
-        dispatch = Dispatch(self._ladders[worker].drifted(costs))
+        dispatch = Dispatch(self._ladders[worker].drifted(costs, 4))
         chosen = set(dispatch(self._line()))
         batch = [request for request in self.queue if request.id in chosen]
         self.queue = [request for request in self.queue if request.id not in chosen]

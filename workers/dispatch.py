@@ -10,7 +10,7 @@ from schedules.replanning import Aim
 from schedules.sharing import expected
 
 if TYPE_CHECKING:
-    from app.contract.ports import Line
+    from app.contract.line import Line
     from schedules.sharing import Ladder
 
 

@@ -7,6 +7,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from app.contract.errors import StoreUnavailable
@@ -18,6 +19,7 @@ from schedules.sharing import Ladder
 from workers.batch import Desk, Ran, predicted_ms, results, run_batch
 from workers.dispatch import Dispatch
 from workers.errors import Stopped, UnknownSolver
+from workers.halving import Halving
 from workers.lease import leased
 from workers.speed import Idleness, Speed
 from workers.warming import probe
@@ -67,6 +69,7 @@ class WorkerLoop:
     ) -> None:
         self._queue = queue
         self._card = card
+        self._halving = Halving(card.max_batch)
         self._metrics = metrics
         self._settings = settings
         self._speed = Speed(desk.costs, ratios)
@@ -99,7 +102,7 @@ class WorkerLoop:
 
     def _serve_once(self) -> None:
         try:
-            ladder = self._ladder.drifted(self._desk.costs)
+            ladder = self._ladder.drifted(self._desk.costs, self._halving.max_batch)
             choose, wait_s = Dispatch(ladder, self._settings.upgrade), self._settings.claim_wait_s
             claims = self._queue.claim(self._card.model, self._card.worker, choose, wait_s)
             self._desk = replace(self._desk, aim=choose.aim)
@@ -125,11 +128,15 @@ class WorkerLoop:
                 ThreadPoolExecutor(1, "previews") as sending,
             ):
                 show = self._shown_by(sending)
-                ran = run_batch(self._desk, claims, lease, claimed_s, self._must_stop, show)
+
+                def run(part: Sequence[Claimed]) -> Ran:
+                    return run_batch(self._desk, part, lease, claimed_s, self._must_stop, show)
+
+                last, ran = self._halving(run, claims, partial(self._finish, claimed_s=claimed_s))
                 # Before the answers are out: whoever gets one may ask again at once.
                 self._learn(ran)
                 self._announce_free()
-            self._finish(claims, ran, claimed_s)
+            self._finish(last, ran, claimed_s)
         except Stopped:
             self._give_back(claims)
         except (ScheduleError, UnknownSolver) as error:
@@ -194,8 +201,8 @@ class WorkerLoop:
     def _fail(self, claims: Sequence[Claimed], detail: str, *, retry: bool) -> None:
         for claim in claims:
             failure = Failure(claim.job.id, Reason.ERROR, detail)
-            self._queue.fail(claim, failure, retry=retry)
-            if retry:
+            # Parts of the batch may be finished: their claims are over.
+            if self._queue.fail(claim, failure, retry=retry) and retry:
                 self._metrics.retried()
 
     def _learn(self, ran: Ran) -> None:
@@ -224,7 +231,8 @@ class WorkerLoop:
             left_s = max(self._busy_until_s - time.monotonic(), 0.0)
             busy_until = self._queue.now_unix_ms() + round(left_s * 1e3) if left_s else 0
             news = {"costs": self._desk.costs, "busy_until_unix_ms": busy_until, "ready": True}
-            self._queue.publish(self._card.copy(**news), self._desk.book)
+            card = self._card.copy(**news, max_batch=self._halving.max_batch)
+            self._queue.publish(card, self._desk.book)
             self._metrics.published()
 
     def _attempt(self, action: Callable[[], object], what: str = "publish the worker card") -> None:

@@ -13,7 +13,7 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
-from app.contract.errors import StoreUnavailable
+from app.contract.errors import StoreForgets, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,7 +115,7 @@ def ping(url: str, timeout_s: float = 1.0) -> None:
 
 
 def check_store(url: str) -> None:
-    """Raise StoreUnavailable when the store does not answer or may evict accepted jobs.
+    """Raise StoreUnavailable when the store does not answer, StoreForgets when it may evict jobs.
 
     A server that forbids reading its configuration is taken at its word.
     """
@@ -124,7 +124,7 @@ def check_store(url: str) -> None:
         config = _config(client)
     policy = config.get("maxmemory-policy", "noeviction")
     if int(config.get("maxmemory", 0)) > 0 and policy != "noeviction":
-        raise StoreUnavailable(
+        raise StoreForgets(
             f"the store may evict accepted jobs: set maxmemory-policy to noeviction, not {policy}"
         )
 

@@ -8,6 +8,7 @@ ContractError
 ├── KeyReused         the idempotency key stands for another request
 ├── WaitTimeout       no outcome arrived in time
 └── StoreUnavailable  the store cannot be reached, started, or refuses to write
+    └── StoreForgets  the store is set up to evict what was accepted
 """
 
 
@@ -49,3 +50,7 @@ class WaitTimeout(ContractError):
 
 class StoreUnavailable(ContractError):
     """The store cannot be reached, cannot be started, or refuses to write."""
+
+
+class StoreForgets(StoreUnavailable):
+    """The store is set up to evict keys when its memory is full, and with them accepted jobs."""

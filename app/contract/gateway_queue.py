@@ -12,20 +12,16 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from redis.exceptions import NoPermissionError
 
-from app.contract import replies, submission
+from app.contract import replies
 from app.contract.announcements import Announcements
 from app.contract.cards import WorkerCard
 from app.contract.connection import connect_async, script_text, store_errors, unix_ms
-from app.contract.errors import (
-    DecodeError,
-    KeyReused,
-    QueueFull,
-    TooManyJobs,
-    WaitTimeout,
-)
-from app.contract.jobs import JobState
+from app.contract.errors import DecodeError, KeyReused, QueueFull, TooManyJobs, WaitTimeout
+from app.contract.jobs import Job, JobState
 from app.contract.keys import Keys
 from app.contract.ports import Backlog, JobEvent, JobStatus, Quota, StoreMemory
+from app.contract.submission import Newcomer
+from app.contract.webhook_queue import WebhookQueue
 from schedules.book import PlanBook
 from schedules.errors import InvalidBook
 
@@ -35,22 +31,14 @@ if TYPE_CHECKING:
 
     import redis.asyncio
 
-    from app.contract.jobs import Job, Outcome
+    from app.contract.jobs import Outcome
     from app.contract.ports import Once
     from app.contract.settings import QueueSettings
 
 SCRIPTS = (
-    "submit",
-    "cancel",
-    "status",
-    "backlog",
-    "depths",
-    "dead",
-    "requeue",
-    "cards",
-    "rate",
+    "submit", "cancel", "status", "backlog", "depths", "dead", "requeue", "cards", "rate",
     "turn_away",
-)
+)  # fmt: skip
 FULL, OWNER_FULL = -1, -2
 # Announcements wake a waiter at once; this only bounds what a silent network can hide.
 LOOK_AGAIN_S = 5.0
@@ -76,6 +64,7 @@ class RedisGatewayQueue:
         self._news = news
         self._settings = settings
         self._keys = Keys(settings.prefix)
+        self.webhooks = WebhookQueue(client, settings)
         self._scripts = {name: client.register_script(script_text(name)) for name in SCRIPTS}
 
     @classmethod
@@ -102,10 +91,11 @@ class RedisGatewayQueue:
         most_live: int = 0,
         once: Once | None = None,
         met_others: bool = False,
+        webhook: str = "",
     ) -> int:
         """Accept a job whose deadline is `budget_ms` from now; return the deadline (unix ms)."""
-        how = submission.arguments(job, budget_ms, most_live, once, met_others, self._settings)
-        reply = await self._run("submit", *how)
+        news = Newcomer(job, budget_ms, most_live, once, met_others, webhook)
+        reply = await self._run("submit", *news.arguments(self._settings))
         if reply == FULL:
             raise QueueFull(
                 f"the queue already holds {self._settings.max_jobs} jobs: try again later"
@@ -230,6 +220,12 @@ class RedisGatewayQueue:
         _, *ids = await self._run("dead", self._settings.dead_ttl_s * 1000, limit)
         found = [await self.status(job_id.decode()) for job_id in ids]
         return [status for status in found if status is not None]
+
+    async def ordered(self, job_id: str) -> Job | None:
+        """Return a job as it was ordered, None when it is unknown or over; raises DecodeError."""
+        with store_errors():
+            payload: Any = await self._client.hget(self._keys.job(job_id), "payload")
+        return None if payload is None else Job.decode(payload)
 
     async def requeue_dead(self, job_id: str) -> bool:
         """Queue a dead letter again with its whole budget; False when it is no dead letter."""

@@ -28,6 +28,8 @@ one cluster shard holds them all. `…` stands for that tag.
 |                 |         | key; the name is a hash of owner and key   |        |           |
 | …:rate:<owner>  | zset    | requests of the last minute by time        | gateway| 60 s      |
 | …:tag:<digest>  | zset    | latest ids of jobs of one caller by time   | queue  | result    |
+| …:hooks         | zset    | ended jobs whose end is still to be told   | queue  | hook      |
+|                 |         | to a webhook, by when it is tried next     |        |           |
 
 Owner "queue": the scripts that move a job keep the key in step with its state and empty keys vanish
 by themselves. A job hash has no TTL while the job is queued or running; it gets the result TTL with
@@ -40,7 +42,9 @@ Fields of a job hash: `payload` (the job as JSON; removed with the outcome excep
 for), `steps`, `state`, `attempt` (claims so far), `token`
 (fence: every claim and every lost lease raises it), `step` (finished steps), `created` and
 `deadline` (unix ms), `owner` (unless it is nobody's), `worker`, `cancel` (set: its worker shall
-stop), `outcome` (JSON of the result when done, of the failure otherwise).
+stop), `outcome` (JSON of the result when done, of the failure otherwise). With a webhook also
+`webhook` (its URL), `hook_tries` (deliveries begun since the end) and `hook_token` (fence of the
+one that is under way); such a job is kept for the hook TTL of 12 hours until its end was told.
 """
 
 from __future__ import annotations
@@ -144,13 +148,18 @@ class Keys:
         """Name the sorted set of an owner's latest requests."""
         return self._key("rate", owner)
 
+    @property
+    def hooks(self) -> str:
+        """The sorted set of jobs whose end is to be told to a webhook, by time of the next try."""
+        return self._key("hooks")
+
     def for_scripts(self) -> list[str]:
         """Return KEYS as the scripts name them; a family is given by its common beginning."""
         return [
             self.job(""), self.images(""), self.ready(""), self.arrivals(""), self.crew(""),
             self.work(""), self.models, self.leases, self.dead, self.bell(""), self.card(""),
             self.workers, self.book(""), self.over, self.events(""), self.told, self.live(""),
-            self.once(""), self.rate(""), self.previews(""),
+            self.once(""), self.rate(""), self.previews(""), self.hooks,
         ]  # fmt: skip
 
     def _key(self, *parts: str) -> str:

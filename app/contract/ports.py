@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from app.contract.line import Line
+
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Sequence
@@ -12,32 +14,13 @@ if TYPE_CHECKING:
 
     from app.contract.cards import WorkerCard
     from app.contract.jobs import Failure, Job, JobState, Outcome, Result
+    from app.contract.webhook_queue import WebhookQueue
     from schedules.book import PlanBook
-    from schedules.sharing import Arrival, Waiting
 
-    Choose = Callable[["Line"], Sequence[str]]
-
-
-@dataclass(frozen=True, slots=True)
-class Queued:
-    """A waiting job as the queue knows it; those of one class can run as one batch."""
-
-    id: str
-    batch_class: str
-    waiting: Waiting
-    predicted_ms: float
+    Choose = Callable[[Line], Sequence[str]]
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """The most urgent of those who wait for a model, in deadline order, and what came of late.
-
-    `workers` counts live workers of the model, this one included.
-    """
-
-    queued: tuple[Queued, ...]
-    arrivals: tuple[Arrival, ...] = ()
-    workers: int = 1
+NOBODY = Line(())
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +32,7 @@ class Backlog:
 
     jobs: int
     work_ms: float
-    line: Line = Line(())
+    line: Line = NOBODY
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +109,8 @@ class JobEvent:
 class GatewayQueue(Protocol):
     """What the gateway asks of the queue. Every method raises StoreUnavailable when it is down."""
 
+    webhooks: WebhookQueue
+
     async def submit(
         self,
         job: Job,
@@ -134,14 +119,16 @@ class GatewayQueue(Protocol):
         most_live: int = 0,
         once: Once | None = None,
         met_others: bool = False,
+        webhook: str = "",
     ) -> int:
         """Accept a job whose deadline is `budget_ms` from now; return the deadline (unix ms).
 
         The same id twice is one job. Raises QueueFull at the configured cap, TooManyJobs when its
         owner has `most_live` queued and running jobs already (0: any number may be). While a job
         accepted with `once` is known, raises AlreadyAccepted for the same name and fingerprint and
-        KeyReused for the same name with another one; of requests that race, one is accepted.
-        It is remembered among the latest arrivals; with `met_others` it found no worker free.
+        KeyReused for the same name with another one; of requests that race, one is accepted. The
+        job is remembered among the latest arrivals; with `met_others` it found no worker free. Its
+        end is told to the URL `webhook` if there is one.
         """
         ...
 

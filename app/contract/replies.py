@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from app.contract.cards import WorkerCard
 from app.contract.errors import AlreadyAccepted, DecodeError, KeyReused
 from app.contract.jobs import Failure, JobState, Result
-from app.contract.ports import JobEvent, JobStatus, Line, Queued
+from app.contract.line import Line, Queued
+from app.contract.ports import JobEvent, JobStatus
 from schedules.sharing import Arrival, Waiting
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from app.contract.gateway_queue import RedisGatewayQueue
     from app.contract.jobs import Job
     from app.contract.keys import Keys
-    from app.contract.ports import Choose, Claimed, Line
+    from app.contract.line import Line
+    from app.contract.ports import Choose, Claimed
     from app.contract.settings import QueueSettings
 
 ALONE = 1

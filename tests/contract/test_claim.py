@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from app.contract.gateway_queue import RedisGatewayQueue
     from app.contract.keys import Keys
-    from app.contract.ports import Line
+    from app.contract.line import Line
     from app.contract.worker_queue import RedisWorkerQueue
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from app.contract.connection import check_store, ping
-from app.contract.errors import StoreUnavailable
+from app.contract.errors import StoreForgets, StoreUnavailable
 from app.contract.gateway_queue import RedisGatewayQueue
 from app.contract.jobs import Failure, JobState, Reason
 from app.contract.settings import QueueSettings
@@ -51,6 +51,7 @@ def limited(store: redis.Redis) -> Iterator[redis.Redis]:
         ("memory", ()),
         ("list_dead", ()),
         ("requeue_dead", ("job",)),
+        ("ordered", ("job",)),
         ("cards", ()),
         ("book", ("digest",)),
         ("now_unix_ms", ()),
@@ -111,7 +112,7 @@ async def test_a_replica_refuses_the_job_and_says_so(
 def test_a_store_that_may_evict_jobs_is_refused(store_url: str, limited: redis.Redis) -> None:
     limited.config_set("maxmemory", 10**9)
     limited.config_set("maxmemory-policy", "allkeys-lru")
-    with pytest.raises(StoreUnavailable, match="noeviction"):
+    with pytest.raises(StoreForgets, match="noeviction"):
         check_store(store_url)
 
 

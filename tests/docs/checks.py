@@ -177,7 +177,7 @@ def show_help(text: str, place: Place) -> None:
 
 
 def tested_paths(text: str, _place: Place) -> None:
-    paths = [word for word in text.split()[1:] if not word.startswith("-")]
+    paths = [word for word in _words(text)[1:] if not word.startswith("-")]
     assert all((ROOT / path).exists() for path in paths)
 
 

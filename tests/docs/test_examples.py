@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from tests.docs.pages import Command, Example
 
+WEBHOOK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo="  # noqa: S105 of tests
 COMMANDS = [command for page in PAGES for command in commands(page)]
 EXAMPLES = [example for page in PAGES for example in examples(page)]
 PYTHON = [page for page in PAGES if any(e.language == "python" for e in examples(page))]
@@ -34,7 +35,13 @@ PYTHON = [page for page in PAGES if any(e.language == "python" for e in examples
 def service() -> Iterator[str]:
     """Yield the URL of a gateway with a worker that answers at once."""
     with EmbeddedStore() as store:
-        settings = Settings(store_url=store.url, port=0, fleet_ttl_ms=0, shutdown_grace_s=2)
+        settings = Settings(
+            store_url=store.url,
+            port=0,
+            fleet_ttl_ms=0,
+            shutdown_grace_s=2,
+            webhook_secret=WEBHOOK_SECRET,
+        )
         queue = QueueSettings(prefix="documents")
         with running_gateway(settings, queue) as url, FakeWorker(store.url, queue):
             yield url

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 SETTINGS = DOCS / "settings.md"
 COMPOSE = ROOT / "docker-compose.yml"
 # Settings whose default is said in words.
-IN_WORDS = {"store_url", "keys", "keys_file", "cors_origins", "models", "grace_ms"}
+IN_WORDS = {
+    *("store_url", "keys", "keys_file", "cors_origins", "models", "grace_ms"),
+    *("webhook_secret", "webhook_networks"),
+}
 
 
 def name_of(cell: str) -> str:

@@ -17,7 +17,8 @@ from workers.encoding import to_file
 
 if TYPE_CHECKING:
     from app.contract.cards import WorkerCard
-    from app.contract.ports import Claimed, Line
+    from app.contract.line import Line
+    from app.contract.ports import Claimed
     from app.contract.settings import QueueSettings
     from schedules.book import PlanBook
 

@@ -67,13 +67,13 @@ def test_help_lists_every_command_with_what_it_does() -> None:
     done = run("--help")
 
     assert done.returncode == 0, done.stderr
-    for name in ("up", "gateway", "generate", "plan", "bench", "keys", "worker"):
+    for name in ("up", "gateway", "generate", "plan", "bench", "keys", "jobs", "worker"):
         assert f"  {name} " in done.stdout
     assert "Examples:" in done.stdout
 
 
 def test_every_command_of_the_gateway_shows_an_example() -> None:
-    for name in ("up", "gateway", "generate", "plan", "bench", "keys"):
+    for name in ("up", "gateway", "generate", "plan", "bench", "keys", "jobs"):
         assert f"blockcache {name}" in run(name, "--help").stdout.split("Examples:")[1]
 
 

@@ -21,6 +21,7 @@ from tests.integration.gateways import running_gateway, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from app.contract.settings import QueueSettings
     from app.settings import Settings
@@ -212,3 +213,21 @@ def test_the_command_refuses_what_no_file_may_hold(arguments: list[str]) -> None
 
     assert done.exit_code
     assert not done.stdout
+
+
+def test_a_key_that_was_added_to_the_file_is_let_in_without_a_restart(
+    settings: Settings, queue_settings: QueueSettings, worker: FakeWorker, tmp_path: Path
+) -> None:
+    file = tmp_path / "keys.txt"
+    file.write_text(BOBS.line)
+    with_file = replace(settings, keys_file=str(file))
+    with (
+        running_gateway(with_file, queue_settings) as url,
+        httpx.Client(base_url=url, timeout=30) as client,
+    ):
+        before = client.get("/models", headers=bearing(ALICE)).status_code
+        file.write_text(ALICES.line)
+        wait_until(lambda: client.get("/models", headers=bearing(ALICE)).is_success)
+        replaced = client.get("/models", headers=bearing(BOB)).status_code
+
+    assert (before, replaced) == (401, 401)

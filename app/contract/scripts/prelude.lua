@@ -8,10 +8,11 @@
 -- 3. A write for a claim happens only while the job is running under the claim's token.
 -- 4. An outcome is written once and announced in the same script.
 -- 5. A job that has an owner is in LIVE_ exactly while queued or running.
--- 6. Whoever changes a job's state or step also tells it: EVENTS_ and TOLD.
--- Whatever moves a job may touch what 5 and 6 name; the scripts' own lists leave it out.
+-- 6. A job that has a webhook is in HOOKS from its end until that was told or is given up.
+-- 7. Whoever changes a job's state or step also tells it: EVENTS_ and TOLD.
+-- Whatever moves a job may touch what 5 to 7 name; the scripts' own lists leave it out.
 local JOB_, IMAGES_, READY_, ARRIVALS_, CREW_, WORK_, MODELS, LEASES, DEAD, BELL_, CARD_, WORKERS,
-  BOOK_, OVER, EVENTS_, TOLD, LIVE_, ONCE_, RATE_, PREVIEWS_ = unpack(KEYS)
+  BOOK_, OVER, EVENTS_, TOLD, LIVE_, ONCE_, RATE_, PREVIEWS_, HOOKS = unpack(KEYS)
 
 local MESSAGE_VERSION = 1
 local BELL_LENGTH = 16
@@ -21,6 +22,7 @@ local EVENTS_LENGTH = 1024
 local EVENTS_TTL_MS = 3600000
 local ARRIVALS_LENGTH = 32
 local ARRIVALS_TTL_MS = 60000
+local HOOK_TTL_MS = 12 * 3600000
 
 local function now_ms()
   local time = redis.call('TIME')
@@ -85,12 +87,23 @@ local function unqueue(id, model)
   if redis.call('EXISTS', READY_ .. model) == 0 then redis.call('SREM', MODELS, model) end
 end
 
+-- The end of a job with a webhook waits in HOOKS until a gateway has told it.
+local function call_hook(id, ttl_ms)
+  if redis.call('HEXISTS', JOB_ .. id, 'webhook') == 0 then return end
+  redis.call('HSET', JOB_ .. id, 'hook_tries', 0)
+  redis.call('HINCRBY', JOB_ .. id, 'hook_token', 1)
+  redis.call('PEXPIRE', JOB_ .. id, whole(math.max(ttl_ms, HOOK_TTL_MS)))
+  redis.call('ZADD', HOOKS, whole(now_ms()), id)
+  redis.call('PEXPIRE', HOOKS, HOOK_TTL_MS)
+end
+
 local function conclude(id, state, outcome, ttl_ms)
   redis.call('HSET', JOB_ .. id, 'state', state, 'outcome', outcome)
   redis.call('HDEL', JOB_ .. id, 'payload', 'cancel')
   redis.call('PEXPIRE', JOB_ .. id, ttl_ms)
   redis.call('ZREM', LEASES, id)
   let_go(id)
+  call_hook(id, tonumber(ttl_ms))
   tell(id, state, ttl_ms)
   redis.call('PUBLISH', OVER, id)
 end
@@ -144,6 +157,7 @@ local function bury(id, detail, now, dead_ttl_ms)
   redis.call('PEXPIRE', DEAD, dead_ttl_ms)
   forget_dead(now, dead_ttl_ms)
   let_go(id)
+  call_hook(id, tonumber(dead_ttl_ms))
   tell(id, 'dead')
   redis.call('PUBLISH', OVER, id)
 end

@@ -3,13 +3,14 @@
 -- ARGV: id, payload, model, class, images, predicted_ms, steps, budget_ms, max_jobs,
 --       unclaimed_ttl_ms, dead_ttl_ms, owner (or ""), most live jobs of the owner (0: any number),
 --       name of the idempotency key (or ""), fingerprint of the request, ms to remember both,
---       quality of the plan, least quality asked for, 1 if the job met others (else 0)
+--       quality of the plan, least quality asked for, 1 if the job met others (else 0),
+--       URL of a webhook (or "")
 -- Returns the deadline (unix ms); -1 when the queue is full, -2 when the owner has too many jobs,
 -- -3 when the idempotency key was used for another request, the job's id when for the same one.
 local id, payload, model, class, images, predicted, steps = unpack(ARGV, 1, 7)
 local budget, max_jobs, unclaimed_ttl, dead_ttl = unpack(ARGV, 8, 11)
 local owner, max_live, once, fingerprint, once_ttl = unpack(ARGV, 12, 16)
-local quality, floor, met_others = unpack(ARGV, 17, 19)
+local quality, floor, met_others, webhook = unpack(ARGV, 17, 20)
 
 local function queued()
   local total = 0
@@ -63,6 +64,7 @@ redis.call('HSET', JOB_ .. id, 'payload', payload, 'model', model, 'class', clas
   'images', images, 'predicted_ms', predicted, 'quality', quality, 'floor', floor, 'steps', steps,
   'step', 0, 'attempt', 0, 'token', 0, 'created', whole(now), 'deadline', deadline)
 if owner ~= '' then redis.call('HSET', JOB_ .. id, 'owner', owner) end
+if webhook ~= '' then redis.call('HSET', JOB_ .. id, 'webhook', webhook) end
 if once ~= '' then
   redis.call('HSET', ONCE_ .. once, 'job', id, 'fingerprint', fingerprint)
   redis.call('PEXPIRE', ONCE_ .. once, once_ttl)

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.admission import Admit, Ask, Load, Queued, admit
-from app.contract.ports import Backlog, Line
-from app.contract.ports import Queued as InLine
+from app.contract.line import Line
+from app.contract.line import Queued as InLine
+from app.contract.ports import Backlog
 from schedules.planner import price
 from schedules.sharing import Arrival, Waiting
 from tests.builders import a_book, a_card, costs

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from app.errors import SettingsError
+from app.keyring import Keyring
 from app.keys import ApiKey, digest, new_key, parse_keys, presented, read_keys, recognise
 from app.settings import Settings
 
@@ -92,7 +93,7 @@ def test_keys_come_from_the_environment_and_a_file(tmp_path: Path) -> None:
 
     settings = Settings.read(environment, {"keys_file": str(file)})
 
-    assert [key.name for key in settings.keys] == ["alice", "bob"]
+    assert [key.name for key in Keyring.of(settings).keys] == ["alice", "bob"]
 
 
 def test_with_keys_other_machines_are_let_in() -> None:

@@ -184,7 +184,7 @@ def test_a_rung_costs_what_its_plan_does_in_every_batch() -> None:
 def test_a_ladder_on_a_drifting_machine_costs_what_its_plans_do() -> None:
     steady = costs(batches=(1, 2)).drifted(Drift(1.0, 1.0))
     slow = steady.drifted(Drift(1.5, 2.0))
-    ladder, book = Ladder.of(a_book(), steady, 2).drifted(slow), a_book()
+    ladder, book = Ladder.of(a_book(), steady, 3).drifted(slow, 2), a_book()
     plans = {plan.quality.value: plan for plan in book.plans}
 
     for quality, row in zip(ladder.qualities, ladder.batch_ms, strict=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.contract.ports import Line, Queued
+from app.contract.line import Line, Queued
 from schedules.sharing import Arrival, Ladder, Waiting
 from workers.dispatch import Dispatch
 
