@@ -9,7 +9,7 @@ import pytest
 from app.contract.gateway_queue import RedisGatewayQueue
 from tests.contract.queueing import eventually
 from tests.integration.worker_loops import result, running, submitted
-from tests.tiny_books import book_for, job_for
+from tests.tiny_books import book_for, costs_for, job_for
 from tests.tiny_models import load_tiny
 from tests.unit.workers.test_halving import memory_for
 
@@ -31,7 +31,8 @@ async def test_every_job_of_a_batch_too_large_is_answered_on_its_first_attempt(
     jobs = [
         await submitted(queue, job_for(model, book.plans[1], seeds=(seed,))) for seed in range(4)
     ]
-    with memory_for(model, 1) as seen, running(store_url, queue_settings, model, book):
+    costs = costs_for(model, more=0.1)
+    with memory_for(model, 1) as seen, running(store_url, queue_settings, model, book, costs=costs):
         made = [await result(queue, job) for job in jobs]
         states = [await queue.status(job.id) for job in jobs]
         (card,) = await eventually(queue.cards)
