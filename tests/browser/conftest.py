@@ -1,4 +1,7 @@
-"""The real service and a real browser, started once for all tests here."""
+"""The real service and a real browser, started once for all tests of a module.
+
+No longer: while Playwright is there its event loop runs, and no other can in that process.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +18,13 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with chromium() as started:
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def running(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """Yield a service that has made its warm-up picture, where there is a browser to use it."""
     with service(tmp_path_factory.mktemp("service")) as started:

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from app.store import EmbeddedStore
+from tests.integration.conftest import gateway, queue_settings, settings, worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+__all__ = ["gateway", "queue_settings", "settings", "worker"]
 
 
 @pytest.fixture(scope="session")

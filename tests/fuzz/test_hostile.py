@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from tests.integration.fake_worker import FakeWorker
 
-pytest_plugins = ("tests.integration.conftest",)
 POSTS = ("/generate", "/jobs", "/plan", "/v1/images/generations", "/sdapi/v1/txt2img")
 WISH = b'{"prompt": "a cat", "latency_budget_ms": 5000}'
 

@@ -29,7 +29,6 @@ SEED = os.environ.get("FUZZ_SEED", "1")
 # Whether a body that fits the schema is accepted also depends on the models, sizes and budgets that
 # the live fleet offers.
 LEFT_OUT = "positive_data_acceptance"
-pytest_plugins = ("tests.integration.conftest",)
 
 
 @pytest.mark.timeout(900)
