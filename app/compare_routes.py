@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from app.stages import Decision, PictureRequest
     from schedules.planner import Priced
 
-# Nothing may be hurried or replaced by a faster plan: each job gets many times what all will take.
+# Nothing may be hurried: each job gets many times what all will take.
 AMPLE = 4
 AMPLE_MS = 10_000.0
 
@@ -91,7 +91,7 @@ async def _submit(
     """Put one job a plan into the queue, all of them or none."""
     seed = service.random_seed() if asked.seed is None else asked.seed
     ample_ms = AMPLE * (AMPLE_MS + decision.admit.wait_ms + sum(p.predicted_ms for p in plans))
-    alike = replace(asked, seed=seed, budget_ms=min(ample_ms, MAX_BUDGET_MS))
+    alike = replace(asked, seed=seed, budget_ms=min(ample_ms, MAX_BUDGET_MS), exact=True)
     accepted: list[Accepted] = []
     try:
         for priced in plans:

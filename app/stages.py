@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 class PictureRequest:
     """What a caller wants. None leaves the choice to the service, as do no `solvers`.
 
-    `owner` may have `concurrent_jobs` jobs waiting or running (0: any number). With `once` it is
-    the same job as an earlier request with the same key. The end is told to `webhook_url`.
+    With `exact` it is made by the plan decided on and no other. `owner` may have `concurrent_jobs`
+    jobs waiting or running (0: any number). With `once` it is the same job as an earlier request
+    with the same key. The end is told to `webhook_url`.
     """
 
     budget_ms: float
@@ -36,6 +37,7 @@ class PictureRequest:
     num_images: int = 1
     min_quality: float = 0.0
     max_steps: int | None = None
+    exact: bool = False
     solvers: frozenset[str] = frozenset()
     previews: int = 0
     encoding: Encoding = field(default_factory=Encoding)
@@ -120,5 +122,6 @@ def order(
         previews=decision.previews,
         solvers=tuple(sorted(request.solvers)),
         max_steps=request.max_steps,
+        exact=request.exact,
         owner=request.owner or None,
     )

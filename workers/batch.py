@@ -10,7 +10,7 @@ from app.contract.infotext import infotext
 from app.contract.jobs import RanPlan, Result, Timing
 from schedules.book import Plan, Quality
 from schedules.errors import InvalidSchedule
-from schedules.planner import remaining_ms
+from schedules.planner import price, remaining_ms
 from schedules.replanning import Aim, best, limited, settle
 from schedules.steering import Steering
 from workers.encoding import to_file
@@ -172,10 +172,12 @@ def predicted_ms(desk: Desk, claims: Sequence[Claimed]) -> float:
 def _refitted(desk: Desk, ordered: Plan, left_ms: float, batch: int, job: Job) -> Priced:
     """Return what runs for an order, by a plan the job allows.
 
-    Without its correction a plan would not be as good as promised: where that is unknown, the best
-    of this worker's own plans that fits takes its place.
+    An exact job gets what was ordered. Without its correction a plan would not be as good as
+    promised: where that is unknown, the best of this worker's own plans that fits takes its place.
     """
     book, floor = _allowed(desk.book, job), job.min_quality
+    if job.exact and desk.can_run(ordered):
+        return price(ordered, desk.costs, batch=batch)
     if desk.can_run(ordered):
         how = (left_ms, book, desk.costs, desk.aim)
         shown_ms = job.previews * desk.costs.preview_ms

@@ -102,7 +102,8 @@ class Job:
     """One accepted request: what picture, by which plan. Its deadline is kept by the queue.
 
     `previews` times on the way the first picture is shown as it is by then. `solvers` (none: any)
-    and `max_steps` hold for whatever plan replaces the ordered one, too.
+    and `max_steps` hold for whatever plan replaces the ordered one, too. An `exact` job is made by
+    the ordered plan, neither better nor faster.
     """
 
     id: str
@@ -120,6 +121,7 @@ class Job:
     previews: int = 0
     solvers: tuple[str, ...] = ()
     max_steps: int | None = None
+    exact: bool = False
     trace: str | None = None
     owner: str | None = None
 
@@ -129,11 +131,16 @@ class Job:
         return len(self.seeds)
 
     @property
+    def floor(self) -> float:
+        """The quality that no crowd makes it give up."""
+        return self.plan.quality if self.exact else self.min_quality
+
+    @property
     def batch_class(self) -> str:
         """Jobs of the same class can run as one batch, by one plan that suits all of them."""
         parts = (
             self.model, self.revision, self.width, self.height, self.guidance_scale,
-            self.min_quality, self.solvers, self.max_steps,
+            self.min_quality, self.solvers, self.max_steps, self.plan if self.exact else None,
         )  # fmt: skip
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 

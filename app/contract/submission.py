@@ -32,5 +32,5 @@ class Newcomer:
         named = ("", "") if once is None else (once.name, once.fingerprint)
         remember_ms = self.budget_ms + unclaimed_ttl_ms + settings.result_ttl_s * 1000
         caller = (job.owner or "", self.most_live, *named, round(remember_ms))
-        shared = (job.plan.quality, job.min_quality, int(self.met_others))
+        shared = (job.plan.quality, job.floor, int(self.met_others))
         return (*described, *planned, *limits, *caller, *shared, self.webhook)

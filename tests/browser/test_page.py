@@ -31,6 +31,13 @@ VIEWS = {
 }
 
 
+def small_budget_ms(visitor: Visit) -> int:
+    """Return a budget that buys a cached plan on a machine of any speed."""
+    refused = visitor.page.request.post(f"{visitor.url}/plan", data={"latency_budget_ms": 1})
+    least_ms: float = refused.json()["minimum_latency_ms"]
+    return round(2 * least_ms)
+
+
 @contextmanager
 def asleep(running: Service) -> Iterator[None]:
     """Let the worker sleep, so that a job stays where it is."""
@@ -258,7 +265,7 @@ def test_the_status_shows_workers_and_what_was_made(visitor: Visit) -> None:
 def test_plans_are_compared_by_the_same_prompt_and_seed(visitor: Visit) -> None:
     visitor.open("compare")
     page = visitor.page
-    page.get_by_label("Budget in ms").fill("2000")
+    page.get_by_label("Budget in ms").fill(str(small_budget_ms(visitor)))
     page.get_by_label("Seed").last.fill("7")
     page.get_by_role("button", name="Compare").click()
     page.get_by_text("Seed 7.").wait_for()
@@ -266,7 +273,7 @@ def test_plans_are_compared_by_the_same_prompt_and_seed(visitor: Visit) -> None:
     assert page.locator("#compare .card img").count() == 4
     numbers = page.locator("#compare .numbers").all_inner_texts()
     assert all("ms" in each and "Steps" in each for each in numbers)
-    assert "dB" in numbers[1]
+    assert all("dB" in each for each in numbers[:-1])
     assert visitor.violations() == []
     visitor.keep("compared")
     before = page.locator(".difference canvas").screenshot()

@@ -17,6 +17,7 @@ from workers.encoding import to_file
 
 if TYPE_CHECKING:
     from app.contract.cards import WorkerCard
+    from app.contract.jobs import Job
     from app.contract.line import Line
     from app.contract.ports import Claimed
     from app.contract.settings import QueueSettings
@@ -64,6 +65,7 @@ class FakeWorker:
         self.gate = threading.Event()
         self.gate.set()
         self.holding = threading.Event()
+        self.claimed: list[Job] = []
         self.cancelled: list[str] = []
         self._queue = RedisWorkerQueue.connect(url, settings)
         self._stop = threading.Event()
@@ -91,6 +93,7 @@ class FakeWorker:
                 self._serve(claim)
 
     def _serve(self, claim: Claimed) -> None:
+        self.claimed.append(claim.job)
         wanted = self._queue.report([claim], 1)
         for number in range(claim.job.previews):
             self._queue.preview(claim, number, a_file(claim, PREVIEW_SEED + number))

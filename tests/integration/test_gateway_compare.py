@@ -40,6 +40,17 @@ def test_a_comparison_is_four_jobs_of_one_seed(gateway: httpx.Client, worker: Fa
         assert len(job["table"]["work"]) == result["plan"]["steps"] == job["plan"]["steps"]
 
 
+def test_each_picture_is_made_alone_by_its_own_plan(
+    gateway: httpx.Client, worker: FakeWorker
+) -> None:
+    for job in gateway.post("/comparisons", json=WISH).json()["jobs"]:
+        result_of(gateway, job["location"])
+
+    assert all(job.exact for job in worker.claimed)
+    plans = {job.plan for job in worker.claimed}
+    assert len({job.batch_class for job in worker.claimed}) == len(plans) > 1
+
+
 def test_the_cached_plan_is_what_the_budget_buys(gateway: httpx.Client, worker: FakeWorker) -> None:
     budget = {"latency_budget_ms": WISH["latency_budget_ms"]}
     picked = gateway.post("/plan", json=budget).json()["picked"]

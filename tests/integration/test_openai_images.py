@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -11,6 +12,7 @@ import pytest
 
 from app.contract.jobs import Reason
 from app.settings import Settings
+from tests.builders import costs
 from tests.integration.fake_worker import PREVIEW_SEED, FakeWorker, a_png
 from tests.integration.gateways import running_gateway, wait_until
 
@@ -163,13 +165,15 @@ def test_fewer_steps_than_the_best_plan_takes_are_kept_to(
 def test_pictures_on_the_way_that_no_time_is_left_for_are_left_out(
     client: openai.OpenAI, worker: FakeWorker
 ) -> None:
+    worker.card = replace(worker.card, costs=costs(step_ms=1000.0))
+    worker.publish()
     impossible = {"latency_budget_ms": 1}
     least_ms = refused(client, openai.BadRequestError, extra_body=impossible).body[
         "minimum_latency_ms"
     ]
     shown = []
     for previews in (0, 2, 3):
-        budget_ms = least_ms + previews * worker.card.costs.preview_ms
+        budget_ms = least_ms + (previews + 0.5) * worker.card.costs.preview_ms
         events: Any = client.images.generate(
             prompt=PROMPT,
             stream=True,

@@ -273,6 +273,14 @@ def test_an_aim_steps_the_ordered_plan_down_and_says_so(desk: Desk) -> None:
     assert (made.plan.rule, made.plan.replanned) == ("uniform-2", True)
 
 
+@pytest.mark.parametrize("aim", [Aim(limit=0.9), Aim(up=True)])
+def test_an_exact_job_is_made_by_the_ordered_plan_whatever_the_aim(desk: Desk, aim: Aim) -> None:
+    plan = desk.book.plans[1]
+    made = ran(replace(desk, aim=aim), claimed(job_for(desk.model, plan, exact=True)))
+
+    assert (made.plan.rule, made.plan.replanned) == (plan.rule, False)
+
+
 def test_jobs_promised_different_plans_run_by_the_best_of_them(desk: Desk) -> None:
     claims = [claimed(job_for(desk.model, plan)) for plan in desk.book.plans[1:]]
     made = ran(desk, *claims)
