@@ -9,6 +9,8 @@ from itertools import accumulate
 from statistics import median
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
+
 from schedules.errors import InvalidCosts
 
 if TYPE_CHECKING:
@@ -20,6 +22,11 @@ SETTLING = 4
 SMOOTHING = 0.3
 WILD = 0.25
 ENOUGH = 16
+# What a run takes beyond its measured time is sought up to this share of the shortest run; leaving
+# what was found before must bring more than this.
+MOST_EXTRA = 0.5
+EXTRAS = 51
+STICKY = 0.1
 # Which share of so few ratios is taken for 95 of 100 to come: by chance they may have been lucky.
 CAUTIOUS = 0.975
 
@@ -92,7 +99,7 @@ class Drift:
             raise InvalidCosts(f"drift needs 0 < median <= p95, not {self.median}, {self.p95}")
 
 
-def drift_of(ratios: Sequence[float], strays: Sequence[float] = (), room: float = 1.08) -> Drift:
+def drift_of(ratios: Sequence[float], strays: Sequence[float] = (), room: float = 1.25) -> Drift:
     """Return the drift after actual ÷ predicted times of the same work, oldest first.
 
     Its median is a running average of their logarithms, quick to follow a machine that slows down;
@@ -108,6 +115,23 @@ def drift_of(ratios: Sequence[float], strays: Sequence[float] = (), room: float 
     rising = sorted(strays if len(strays) >= ENOUGH else [*raw, *strays])
     high = rising[math.ceil(CAUTIOUS * len(rising)) - 1]
     return Drift(math.exp(level), math.exp(level) * max(high, 1.0) * room)
+
+
+def extra_of(measured_ms: Sequence[float], actual_ms: Sequence[float], near_ms: float) -> float:
+    """Return what runs take beyond measured times, whatever their plan, before any drift.
+
+    It makes actual ÷ (measured + extra) most alike from each run to the next. Stages measured by
+    themselves are faster than between others, which short plans feel most. Runs that are all alike
+    do not tell it: it stays at `near_ms`.
+    """
+    if not measured_ms:
+        return near_ms
+    measured, least_ms = np.array(measured_ms), min(measured_ms)
+    extras = np.append(np.linspace(0.0, MOST_EXTRA * least_ms, EXTRAS), near_ms)
+    logs = np.log(np.array(actual_ms) / (measured + extras[:, None]))
+    apart = np.minimum(np.abs(np.diff(logs)), WILD).sum(1)
+    away = STICKY * np.abs(extras - near_ms) / least_ms
+    return float(extras[np.argmin(apart + away)])
 
 
 def _follow(level: float, now: float) -> float:
@@ -161,6 +185,11 @@ class CostModel:
     def drifted(self, drift: Drift) -> Self:
         """Return the same measured costs with another drift."""
         return replace(self, drift=drift)
+
+    def with_extra(self, extra_ms: float) -> Self:
+        """Return costs that take so much longer once a run, whatever its plan, before any drift."""
+        stages = ((b, replace(c, start_ms=c.start_ms + extra_ms)) for b, c in self.by_batch)
+        return replace(self, by_batch=tuple(stages))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""

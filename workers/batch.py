@@ -87,11 +87,6 @@ class Ran:
         return self.rendered.total_ms / self.predicted_ms
 
     @property
-    def slowness(self) -> float:
-        """Actual time ÷ what was predicted for the work that was really done."""
-        return self.rendered.total_ms / self.worked_ms
-
-    @property
     def stray(self) -> float:
         """Actual ÷ promised time of the tail, all before it having been steered to the promise."""
         return 1.0 + (self.rendered.total_ms - self.predicted_ms) / self.tail_ms

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from app.contract.jobs import Result
     from app.contract.ports import Claimed, WorkerQueue
     from workers.previews import Show
+    from workers.speed import Took
     from workers.telemetry import WorkerMetrics
 
 log = logging.getLogger(__name__)
@@ -65,16 +66,16 @@ class WorkerLoop:
         card: WorkerCard,
         metrics: WorkerMetrics,
         settings: LoopSettings,
-        ratios: Sequence[float] = (),
+        warm_up: Sequence[Took] = (),
     ) -> None:
         self._queue = queue
         self._card = card
         self._halving = Halving(card.max_batch)
         self._metrics = metrics
         self._settings = settings
-        self._speed = Speed(desk.costs, ratios)
+        self._speed = Speed(desk.costs, warm_up)
         self._desk = replace(desk, costs=self._speed.costs)
-        steady = desk.costs.drifted(Drift(1.0, 1.0))
+        steady = self._speed.costs.drifted(Drift(1.0, 1.0))
         self._ladder = Ladder.of(desk.book, steady, card.max_batch)
         self._idleness = Idleness(settings.probe_s, settings.probe_most_s)
         self._stopping = threading.Event()

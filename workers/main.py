@@ -68,9 +68,9 @@ def run(settings: WorkerSettings) -> None:
     if settings.metrics_port:
         _serve_metrics(metrics, settings)
     desk, card = prepare(model, settings)
-    ratios = warm_up(desk)
+    took = warm_up(desk)
     queue = RedisWorkerQueue.connect(settings.store_url, settings.queue)
-    loop = WorkerLoop(queue, desk, card, metrics, settings.loop, ratios)
+    loop = WorkerLoop(queue, desk, card, metrics, settings.loop, took)
     for number in (signal.SIGTERM, signal.SIGINT):
         # A thread of its own: a handler may interrupt the loop inside a lock that `stop` needs.
         signal.signal(number, lambda *_: threading.Thread(target=loop.stop).start())

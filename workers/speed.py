@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from schedules.cost import drift_of
+from schedules.cost import drift_of, extra_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,31 +18,46 @@ if TYPE_CHECKING:
 RUNS_KEPT = 64
 
 
+@dataclass(frozen=True, slots=True)
+class Took:
+    """What some work took, beside the time that costs predicted for it."""
+
+    predicted_ms: float
+    actual_ms: float
+
+
 class Speed:
     """The costs of now: those measured once, corrected by what recent runs really took.
 
-    `ratios` are the actual ÷ measured times of pictures made so far.
+    `warm_up` is what pictures took so far, predicted with the measured costs.
     """
 
-    def __init__(self, measured: CostModel, ratios: Sequence[float] = ()) -> None:
-        self._ratios = deque(ratios, maxlen=RUNS_KEPT)
+    def __init__(self, measured: CostModel, warm_up: Sequence[Took] = ()) -> None:
+        self._measured = measured
+        self._runs = deque(warm_up, maxlen=RUNS_KEPT)
         self._strays: deque[float] = deque(maxlen=RUNS_KEPT)
-        self.costs = measured
+        self._extra_ms = 0.0
         self._correct()
 
     def ran(self, ran: Ran) -> None:
         """Learn from a batch that was predicted with the costs of now."""
         if ran.tail_ms:
             self._strays.append(ran.stray)
-        self.probed(ran.slowness * self.costs.drift.median)
+        self.probed(Took(ran.worked_ms, ran.rendered.total_ms))
 
-    def probed(self, ratio: float) -> None:
-        """Learn from a picture's actual ÷ measured time."""
-        self._ratios.append(ratio)
+    def probed(self, took: Took) -> None:
+        """Learn from a picture that was predicted with the costs of now."""
+        measured_ms = took.predicted_ms / self.costs.drift.median - self._extra_ms
+        self._runs.append(Took(measured_ms, took.actual_ms))
         self._correct()
 
     def _correct(self) -> None:
-        self.costs = self.costs.drifted(drift_of(self._ratios, self._strays))
+        measured_ms = [run.predicted_ms for run in self._runs]
+        actual_ms = [run.actual_ms for run in self._runs]
+        self._extra_ms = extra_of(measured_ms, actual_ms, self._extra_ms)
+        ratios = [run.actual_ms / (run.predicted_ms + self._extra_ms) for run in self._runs]
+        drift = drift_of(ratios, self._strays)
+        self.costs = self._measured.with_extra(self._extra_ms).drifted(drift)
 
 
 class Idleness:

@@ -1,4 +1,4 @@
-"""Pictures nobody asked for: they tell how this machine's times compare with the measured costs."""
+"""Pictures nobody asked for: they tell how this machine's times compare with its costs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from schedules.planner import price
 from workers.rendering import render
 from workers.sampler import Frame, Prompt
+from workers.speed import Took
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,19 +20,19 @@ WARM_UP_PLANS = 3
 WARM_UP_SPAN = 4.0
 
 
-def warm_up(desk: Desk) -> list[float]:
-    """Make pictures by plans within WARM_UP_SPAN of the cheapest; return actual ÷ measured time.
+def warm_up(desk: Desk) -> list[Took]:
+    """Make pictures by plans within WARM_UP_SPAN of the cheapest; return what they took.
 
     The very first picture pays for what a process does only once, and is not counted.
     """
     chosen = warm_up_plans(desk.book.frontier(desk.costs), desk.costs)
-    _, *ratios = [_ratio(desk, plan) for plan in (chosen[0], *chosen)]
-    return ratios
+    _, *found = [_took(desk, plan) for plan in (chosen[0], *chosen)]
+    return found
 
 
-def probe(desk: Desk) -> float:
-    """Make a picture by the cheapest plan; return actual ÷ measured time."""
-    return _ratio(desk, desk.book.frontier(desk.costs)[0])
+def probe(desk: Desk) -> Took:
+    """Make a picture by the cheapest plan; return what it took."""
+    return _took(desk, desk.book.frontier(desk.costs)[0])
 
 
 def warm_up_plans(frontier: Sequence[Plan], costs: CostModel) -> Sequence[Plan]:
@@ -41,9 +42,9 @@ def warm_up_plans(frontier: Sequence[Plan], costs: CostModel) -> Sequence[Plan]:
     return cheap[:: -(-len(cheap) // WARM_UP_PLANS)]
 
 
-def _ratio(desk: Desk, plan: Plan) -> float:
+def _took(desk: Desk, plan: Plan) -> Took:
     guidance_scale = float(desk.book.made.get("guidance_scale", 7.5))
     size, correction = (desk.book.width, desk.book.height), desk.correction_of(plan)
     frame = Frame(*size, guidance_scale, plan.solver, plan.schedule, correction)
     made = render(desk.model, [Prompt("a red apple", None, 0)], frame)
-    return made.total_ms * desk.costs.drift.median / price(plan, desk.costs).predicted_ms
+    return Took(price(plan, desk.costs).predicted_ms, made.total_ms)

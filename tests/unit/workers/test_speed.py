@@ -1,22 +1,33 @@
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from tests.builders import costs
-from workers.speed import Idleness, Speed
+from workers.speed import Idleness, Speed, Took
 
 
 class ARun:
     """A batch that took `slowness` times what was predicted for its work."""
 
     def __init__(self, slowness: float, stray: float = 1.0, tail_ms: float = 10.0) -> None:
-        self.slowness, self.stray, self.tail_ms = slowness, stray, tail_ms
+        self.worked_ms, self.rendered = 100.0, Made(100.0 * slowness)
+        self.stray, self.tail_ms = stray, tail_ms
+
+
+@dataclass(frozen=True)
+class Made:
+    total_ms: float
+
+
+def took(ratio: float) -> Took:
+    return Took(100.0, 100.0 * ratio)
 
 
 def after(*runs: ARun, ratios: tuple[float, ...] = ()) -> Speed:
-    speed = Speed(costs(), ratios)
+    speed = Speed(costs(), [took(ratio) for ratio in ratios])
     for run in runs:
         as_run: Any = run
         speed.ran(as_run)
@@ -24,7 +35,7 @@ def after(*runs: ARun, ratios: tuple[float, ...] = ()) -> Speed:
 
 
 def test_warm_up_pictures_count() -> None:
-    assert Speed(costs(), [1.5] * 3).costs.drift.median == pytest.approx(1.5)
+    assert Speed(costs(), [took(1.5)] * 3).costs.drift.median == pytest.approx(1.5)
 
 
 def test_a_run_is_measured_by_the_costs_it_was_predicted_with() -> None:
@@ -33,12 +44,28 @@ def test_a_run_is_measured_by_the_costs_it_was_predicted_with() -> None:
     assert steady.costs.drift.median == pytest.approx(2.0)
 
 
-def test_probes_count_by_the_costs_measured_at_start() -> None:
-    speed = Speed(costs(), [3.0])
+def test_a_probe_counts_as_a_run_does() -> None:
+    speed = Speed(costs(), [took(3.0)])
     for _ in range(30):
-        speed.probed(1.0)
+        speed.probed(Took(100.0 * speed.costs.drift.median, 100.0))
 
     assert speed.costs.drift.median == pytest.approx(1.0, rel=0.01)
+
+
+def test_plans_of_every_length_are_predicted_where_each_run_takes_something_more() -> None:
+    measured, speed = costs(), Speed(costs())
+    units, extra_ms, drift = len(measured.at(1).unit_ms), 8.0, 1.3
+
+    def truly_ms(steps: int) -> float:
+        return drift * (measured.total_ms(steps, [steps] * units) + extra_ms)
+
+    for steps in [2, 12, 4, 8] * 10:
+        predicted_ms = speed.costs.total_ms(steps, [steps] * units)
+        speed.probed(Took(predicted_ms, truly_ms(steps)))
+
+    for steps in (1, 3, 20):
+        predicted_ms = speed.costs.total_ms(steps, [steps] * units)
+        assert predicted_ms == pytest.approx(truly_ms(steps), rel=0.03)
 
 
 def test_strays_of_steered_runs_widen_the_high_end() -> None:
