@@ -4,7 +4,7 @@ Laws of this file:
 1. The plan must fit the worker that is expected to be free first. Of several that are free at the
    same time any may claim the job, so the slowest of them counts.
 2. An admitted plan satisfies wait + p95 + overhead <= budget, all in milliseconds. Where none does
-   and nobody waits, the fastest is tried while at least its median fits: better odds than none.
+   and nobody waits, the fastest is tried while at least the medians fit: better odds than none.
    Nobody is let in for whom somebody who waits would be late.
 3. "Too small" is said only of a budget that an idle fleet would refuse as well.
 4. While others wait or are expected, a plan is no better than the ceiling that all of them share
@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import dataclass, replace
+from statistics import median
 from typing import TYPE_CHECKING
 
 from schedules.planner import Choice, Infeasible, plan, prices
@@ -44,12 +45,16 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What stands in the way: the workers, queued work with earlier deadlines, own overhead."""
+    """What stands in the way: the workers, queued work with earlier deadlines, own overhead.
+
+    The overhead is seldom so long: `overhead_stray_ms` of it are beyond the median.
+    """
 
     cards: Sequence[WorkerCard]
     backlog: Backlog
     now_unix_ms: float
     overhead_ms: float
+    overhead_stray_ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +107,9 @@ def admit(ask: Ask, book: PlanBook, load: Load) -> Verdict:
     card = expected_card(load, book)
     room = room_of(load, card, book)
     wait_ms, outcome = _shared(ask, book, load, card, room)
-    taken_ms = wait_ms + load.overhead_ms
-    if isinstance(outcome, Infeasible) and not wait_ms and _has_odds(ask, outcome, taken_ms):
-        outcome = _planned(replace(ask, budget_ms=outcome.minimum_ms), book, card, taken_ms)
+    if isinstance(outcome, Infeasible) and not wait_ms and _has_odds(ask, outcome, load):
+        ample = replace(ask, budget_ms=outcome.minimum_ms)
+        outcome = _planned(ample, book, card, load.overhead_ms)
     least_ms = minimum_ms(ask, book, card, expected_wait_ms(load, card, room) + load.overhead_ms)
     if isinstance(outcome, Choice):
         return Admit(outcome, card, wait_ms, least_ms)
@@ -174,8 +179,10 @@ def _planned(ask: Ask, book: PlanBook, card: WorkerCard, taken_ms: float) -> Cho
     return plan(ask.budget_ms, taken_ms, book, card.costs, batch=ask.images, min_quality=floor)
 
 
-def _has_odds(ask: Ask, outcome: Infeasible, taken_ms: float) -> bool:
-    return taken_ms + outcome.fastest.predicted_ms <= ask.budget_ms
+def _has_odds(ask: Ask, outcome: Infeasible, load: Load) -> bool:
+    """Return whether, with nobody waiting, it would as likely be in time as not."""
+    usual_ms = load.overhead_ms - load.overhead_stray_ms
+    return usual_ms + outcome.fastest.predicted_ms <= ask.budget_ms
 
 
 def expected_card(load: Load, book: PlanBook) -> WorkerCard:
@@ -187,6 +194,8 @@ def expected_card(load: Load, book: PlanBook) -> WorkerCard:
 
 def slowest(cards: Sequence[WorkerCard], book: PlanBook) -> WorkerCard:
     """Return the worker that takes longest for its fastest plan."""
+    if len(cards) == 1:
+        return cards[0]
     return max(cards, key=lambda card: minimum_ms(Ask(0.0), book, card, 0.0))
 
 
@@ -199,7 +208,7 @@ def minimum_ms(ask: Ask, book: PlanBook, card: WorkerCard, taken_ms: float) -> f
 
 def _refuse(ask: Ask, book: PlanBook, load: Load, needed_ms: float) -> TooSmall | Queued:
     idle = _planned(ask, book, slowest(load.cards, book), load.overhead_ms)
-    if isinstance(idle, Infeasible) and not _has_odds(ask, idle, load.overhead_ms):
+    if isinstance(idle, Infeasible) and not _has_odds(ask, idle, load):
         return TooSmall(float(math.ceil(idle.minimum_ms)))
     return Queued(max(1, math.ceil((needed_ms - ask.budget_ms) / 1000)), needed_ms)
 
@@ -222,6 +231,11 @@ class Overhead:
     def relax(self) -> None:
         """Forget one request after a refusal, which could never correct a pessimistic figure."""
         self._seen.append(self._start_ms)
+
+    @property
+    def stray_ms(self) -> float:
+        """How far that is beyond the median."""
+        return self.p95_ms - median(self._seen)
 
     @property
     def p95_ms(self) -> float:

@@ -73,6 +73,7 @@ class Decider:
     ) -> admission.Verdict:
         backlog = await self.queue.backlog(offer.model, horizon_ms)
         now_unix_ms = (await self.fleet.read()).now_unix_ms
-        load = admission.Load(offer.cards, backlog, now_unix_ms, overhead_ms)
+        own_ms = overhead_ms, self.overhead.stray_ms
+        load = admission.Load(offer.cards, backlog, now_unix_ms, *own_ms)
         ask = admission.Ask(request.budget_ms, request.num_images, request.min_quality)
         return admission.admit(ask, offer.book, load)

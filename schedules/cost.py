@@ -6,6 +6,7 @@ import math
 from bisect import bisect_left
 from dataclasses import asdict, dataclass, replace
 from itertools import accumulate
+from operator import mul
 from statistics import median
 from typing import TYPE_CHECKING, Any, Self
 
@@ -68,8 +69,7 @@ class StageCosts:
         """Start + Σ_steps (fixed + Σ computed units); unit u computes `unit_runs[u]` times."""
         if len(unit_runs) != len(self.unit_ms):
             raise InvalidCosts(f"{len(self.unit_ms)} units measured, {len(unit_runs)} asked for")
-        runs = zip(unit_runs, self.unit_ms, strict=True)
-        computed = sum(count * ms for count, ms in runs)
+        computed: float = sum(map(mul, unit_runs, self.unit_ms))
         return self.start_ms + steps * self.fixed_ms + computed
 
     def total_ms(self, steps: int, unit_runs: Sequence[int]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hypothesis import given
@@ -90,6 +91,14 @@ def test_with_nobody_waiting_a_budget_above_the_fastest_median_is_tried() -> Non
     assert tried.choice.picked.plan is BOOK.plans[2]
     assert tried.minimum_ms == safe.minimum_ms > median_ms
     assert admit(Ask(median_ms - 1), BOOK, uneven) == TooSmall(safe.minimum_ms)
+
+
+def test_a_budget_that_fits_with_the_usual_overhead_is_tried() -> None:
+    load = replace(idle(), overhead_ms=20.0, overhead_stray_ms=15.0)
+    usual_ms = math.ceil(5.0 + price(BOOK.plans[2], costs()).predicted_ms)
+
+    assert isinstance(admit(Ask(usual_ms), BOOK, load), Admit)
+    assert isinstance(admit(Ask(usual_ms - 1), BOOK, load), TooSmall)
 
 
 def test_with_others_waiting_the_high_end_must_fit() -> None:
@@ -215,6 +224,7 @@ def test_overhead_follows_many_slow_answers() -> None:
         overhead.observe(500.0)
 
     assert overhead.p95_ms == 500.0
+    assert overhead.stray_ms == 492.0
 
 
 def test_refusals_bring_a_frightened_overhead_back() -> None:
