@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 PROMPTS = ("a smiling cat", "a red heart", "a green tree", "a blue car", "a yellow sun", "a house")
 NOISE_SPAN = 2.0  # of the fastest plan's time: about as long as the requests beside it
 FEW_ROUNDS = 20_000
-SETTLING, SETTLING_BUDGET = 10, 4.0
+SETTLING, FEW = 12, 4
 STAGES = ("encode_ms", "denoise_ms", "decode_ms", "png_ms")
 
 
@@ -71,20 +71,26 @@ def budget_range(text: str) -> tuple[float, float]:
 def run_load(load: Load) -> dict[str, Any]:
     """Send all requests and return the report; raises ServiceError when nobody answers."""
     with Client(load.url, key=load.key) as client:
-        fastest_ms = _settled_ms(client)
+        fastest_ms = _settled_ms(load, client)
         started_s = time.perf_counter()
         samples = list(track(_samples(load, client, fastest_ms), "requests", load.requests))
         took_s = time.perf_counter() - started_s
     return {"fastest_plan_ms": fastest_ms, **summary(samples, took_s)}
 
 
-def _settled_ms(client: Client) -> float:
-    """Let a service find out how fast its machine is; return the fastest plan's usual time."""
+def _settled_ms(load: Load, client: Client) -> float:
+    """Let a service find out how fast it is under such a load; return its fastest plan's time.
+
+    That is the median of what it says by then.
+    """
+    low, high = load.budgets
     readings = [_fastest_ms(client)]
+    rounds = _rounds(load, readings[0])
     for number in range(SETTLING):
-        _sample(client, 0, number, SETTLING_BUDGET * readings[-1])
+        share = (number % FEW) / (FEW - 1)
+        _sample(client, rounds, number, (low + share * (high - low)) * readings[-1])
         readings.append(_fastest_ms(client))
-    return median(readings[1:])
+    return median(readings[-SETTLING // 2 :])
 
 
 def summary(samples: Sequence[Sample], took_s: float) -> dict[str, Any]:
@@ -136,12 +142,16 @@ def percentile(rising: Sequence[float], share: float) -> float | None:
 def _samples(load: Load, client: Client, fastest_ms: float) -> Iterator[Sample]:
     chance = random.Random(load.seed)  # noqa: S311 a load pattern, not a secret
     budgets = [fastest_ms * chance.uniform(*load.budgets) for _ in range(load.requests)]
-    rounds = _rounds_in(NOISE_SPAN * fastest_ms) if load.noise else 0
+    rounds = _rounds(load, fastest_ms)
     with ThreadPoolExecutor(load.concurrency) as pool:
         yield from pool.map(lambda pair: _sample(client, rounds, *pair), enumerate(budgets))
 
 
-def _rounds_in(wanted_ms: float) -> int:
+def _rounds(load: Load, fastest_ms: float) -> int:
+    """Return how much of the same work to do after each request."""
+    if not load.noise:
+        return 0
+    wanted_ms = NOISE_SPAN * fastest_ms
     return round(FEW_ROUNDS * wanted_ms / median(_same_work_ms(FEW_ROUNDS) for _ in range(9)))
 
 

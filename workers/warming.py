@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from schedules.planner import price
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 WARM_UP_PLANS = 3
 WARM_UP_SPAN = 4.0
+WARM_UP_ROUNDS = 2
+# A picture right after another finds its weights in the caches; those asked for seldom do.
+PAUSE_S = 0.05
 
 
 def warm_up(desk: Desk) -> list[Took]:
@@ -26,7 +30,7 @@ def warm_up(desk: Desk) -> list[Took]:
     The very first picture pays for what a process does only once, and is not counted.
     """
     chosen = warm_up_plans(desk.book.frontier(desk.costs), desk.costs)
-    _, *found = [_took(desk, plan) for plan in (chosen[0], *chosen)]
+    _, *found = [_took(desk, plan) for plan in (chosen[0], *chosen * WARM_UP_ROUNDS)]
     return found
 
 
@@ -35,7 +39,7 @@ def probe(desk: Desk) -> Took:
     return _took(desk, desk.book.frontier(desk.costs)[0])
 
 
-def warm_up_plans(frontier: Sequence[Plan], costs: CostModel) -> Sequence[Plan]:
+def warm_up_plans(frontier: Sequence[Plan], costs: CostModel) -> list[Plan]:
     """Return WARM_UP_PLANS or fewer, spread over the cheap end of a frontier."""
     longest_ms = WARM_UP_SPAN * price(frontier[0], costs).predicted_ms
     cheap = [plan for plan in frontier if price(plan, costs).predicted_ms <= longest_ms]
@@ -46,5 +50,6 @@ def _took(desk: Desk, plan: Plan) -> Took:
     guidance_scale = float(desk.book.made.get("guidance_scale", 7.5))
     size, correction = (desk.book.width, desk.book.height), desk.correction_of(plan)
     frame = Frame(*size, guidance_scale, plan.solver, plan.schedule, correction)
+    time.sleep(PAUSE_S)
     made = render(desk.model, [Prompt("a red apple", None, 0)], frame)
     return Took(price(plan, desk.costs).predicted_ms, made.total_ms)
