@@ -57,7 +57,9 @@ def run(settings: Settings) -> None:
         # uvicorn raises the signal again once it has stopped; by then it has been obeyed.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)
-        asyncio.run(_serve(settings, bound))
+        # uvloop's loop where there is one: uvicorn takes it only when it starts the loop itself.
+        with asyncio.Runner(loop_factory=uvicorn.Config("").get_loop_factory()) as runner:
+            runner.run(_serve(settings, bound))
 
 
 def server(settings: Settings, queue: GatewayQueue) -> uvicorn.Server:

@@ -64,7 +64,7 @@ PRESETS = {
         text_width=128,
         text_layers=3,
         vocabulary=4096,
-        diffusion=Course(8_000, 64, 1.5e-3, 300, 0.999),
+        diffusion=Course(5_000, 64, 1.5e-3, 300, 0.999),
         left_out=frozenset({"People & Body"}),
     ),
     "gpu": Preset(
