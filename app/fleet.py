@@ -136,11 +136,11 @@ class FleetReader:
         return Fleet(self._fleet.offers, self._fleet.now_unix_ms + passed_ms)
 
     async def _refresh(self) -> None:
-        cards = await self._queue.cards()
+        cards, now_unix_ms = await asyncio.gather(self._queue.cards(), self._queue.now_unix_ms())
+        read_at_s = self._clock()
         for digest in {card.book for card in cards if card.ready} - self._books.keys():
             await self._learn(digest)
-        now_unix_ms = await self._queue.now_unix_ms()
-        self._read_at_s = self._clock()
+        self._read_at_s = read_at_s
         self._fleet = assemble(cards, self._books, now_unix_ms)
         live = {card.book for card in cards}
         self._books = {digest: book for digest, book in self._books.items() if digest in live}

@@ -39,11 +39,13 @@ def show_made(made: Mapping[str, Any], paths: Sequence[Path]) -> None:
     seeds = ", ".join(str(image["seed"]) for image in made["images"])
     kept = "kept" if budget["met"] else "missed"
     changed = ", replanned at start" if plan["replanned"] else ""
+    steered = f"{plan['hurried_steps']} computed less, {plan['extended_steps']} more than planned"
     quality = f"{plan['quality']['metric']} {plan['quality']['value']:.4g}"
     grid = _grid()
     grid.add_row("written", ", ".join(str(path) for path in paths))
     grid.add_row("seed", seeds)
     grid.add_row("plan", f"{plan_name(plan)} ({quality}{changed})")
+    grid.add_row("steps", f"{plan['steps']}, of which {steered}")
     grid.add_row("computed", f"{plan['compute_fraction']:.0%}, cache hits {cache['hit_ratio']:.0%}")
     grid.add_row("budget", f"{budget['requested_ms']:.0f} ms, {kept}")
     stages = ("queue", "encode", "denoise", "decode", "png", "total")

@@ -233,14 +233,19 @@ function summary({ plan, timing, images }) {
   return `Quality ${quality(plan.quality.value)} in ${milliseconds(timing.total_ms)}\nseed ${images[0].seed}`;
 }
 
+/** What the run itself changed of the plan to end when it was promised to. */
+function steered({ hurried_steps, extended_steps }) {
+  const changes = [
+    hurried_steps && `${count(hurried_steps, "step")} computed less`,
+    extended_steps && `${count(extended_steps, "step")} computed more`,
+  ].filter(Boolean);
+  return changes.length ? ` To end in time, ${changes.join(" and ")} than planned.` : "";
+}
+
 function planLine({ plan, cache, batch_size, worker }) {
-  const changed = plan.hurried_steps
-    ? `, ${count(plan.hurried_steps, "step")} hurried to be in time`
-    : plan.replanned
-      ? ", taken in place of the planned one to be in time"
-      : "";
+  const replaced = plan.replanned ? ", taken in place of the planned one" : "";
   const shared = batch_size > 1 ? ` In a batch of ${batch_size}.` : "";
   const corrected = plan.correction ? ", corrected" : "";
-  const what = `${plan.solver}, ${count(plan.steps, "step")}, ${plan.schedule}${corrected}${changed}`;
-  return `${what}. ${percent(cache.hit_ratio)} of the unit runs were spared.${shared} Made by ${worker}.`;
+  const what = `${plan.solver}, ${count(plan.steps, "step")}, ${plan.schedule}${corrected}${replaced}`;
+  return `${what}.${steered(plan)} ${percent(cache.hit_ratio)} of the unit runs were spared.${shared} Made by ${worker}.`;
 }

@@ -276,6 +276,8 @@ def test_plans_are_compared_by_the_same_prompt_and_seed(visitor: Visit) -> None:
     assert all("dB" in each for each in numbers[:-1])
     assert visitor.violations() == []
     visitor.keep("compared")
+    with visitor.narrow():
+        visitor.keep("compared-phone")
     before = page.locator(".difference canvas").screenshot()
     page.get_by_label("Show what differs").check()
     assert page.locator(".difference canvas").screenshot() != before

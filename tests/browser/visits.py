@@ -95,6 +95,14 @@ class Visit:
         """Prefer light or dark from now on."""
         self.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
 
+    @contextmanager
+    def narrow(self) -> Iterator[None]:
+        """Look at the page as wide as a phone's."""
+        (narrow, high), (width, height) = SIZES["phone"], SIZES["desktop"]
+        self.page.set_viewport_size({"width": narrow, "height": high})
+        yield
+        self.page.set_viewport_size({"width": width, "height": height})
+
     def keep(self, name: str) -> None:
         """Save how the whole page looks, and that nothing of it is too wide."""
         BUILD.mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 
-def wait_until(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
+def wait_until(condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
     """Return once the condition holds."""
     until = time.monotonic() + timeout_s
     while not condition():

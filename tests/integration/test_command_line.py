@@ -101,7 +101,7 @@ def test_the_gateway_stops_in_peace_when_told_to(store_url: str) -> None:
     with started(*command) as process:
         wait_until(lambda: is_up(port), 30)
         process.send_signal(signal.SIGTERM)
-        _, logged = process.communicate(timeout=20)
+        _, logged = process.communicate(timeout=60)
 
     assert process.returncode == 0
     assert all(json.loads(line)["level"] for line in logged.splitlines())

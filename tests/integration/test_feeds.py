@@ -61,7 +61,7 @@ async def test_when_the_last_follower_has_left_nothing_is_read_any_more(
     async with aclosing(feeds.lines(job.id, "")) as lines, asyncio.timeout(10):
         assert [await anext(lines), await anext(lines)]
         (reader,) = [task for task in asyncio.all_tasks() if "_read_all" in repr(task.get_coro())]
-    await asyncio.wait([reader], timeout=5)
+    await asyncio.wait([reader], timeout=30)
 
     assert reader.done()
     feeds.check_room()

@@ -49,7 +49,7 @@ def test_what_was_accepted_before_the_store_was_full_is_answered(
 ) -> None:
     worker.gate.clear()
     location = gateway.post("/jobs", json=WISH).headers["location"]
-    assert worker.holding.wait(5)
+    assert worker.holding.wait(30)
     store.config_set("maxmemory", 1)
     worker.gate.set()
 

@@ -88,7 +88,7 @@ def test_a_waiting_job_tells_its_place_as_it_moves(
 ) -> None:
     worker.gate.clear()
     submit(gateway)
-    assert worker.holding.wait(5)
+    assert worker.holding.wait(30)
     between, last = submit(gateway), submit(gateway)
     with following(gateway, last) as events:
         first = next(events)
@@ -164,7 +164,7 @@ def test_many_follow_a_job_by_one_reader(
     with ThreadPoolExecutor(FOLLOWERS) as pool, connect(store_url) as store:
         before = _reads(store)
         followers = [pool.submit(follow) for _ in range(FOLLOWERS)]
-        assert all(begun.acquire(timeout=10) for _ in followers)
+        assert all(begun.acquire(timeout=30) for _ in followers)
         worker.gate.set()
         found = [follower.result(10) for follower in followers]
         read = _reads(store) - before
@@ -229,7 +229,7 @@ def test_a_gateway_that_stops_ends_its_streams_at_once(
 
         follower = threading.Thread(target=follow)
         follower.start()
-        assert begun.wait(5)
+        assert begun.wait(30)
         stopped_s = time.monotonic()
     follower.join(10)
 

@@ -162,7 +162,7 @@ def test_a_full_queue_is_a_503(store_url: str, prefix: str, settings: Settings) 
         worker.gate.clear()
         later = {"Prefer": "respond-async"}
         client.post("/generate", json=WISH, headers=later)
-        assert worker.holding.wait(5)
+        assert worker.holding.wait(30)
         assert client.post("/generate", json=WISH, headers=later).status_code == 202
         answer = client.post("/generate", json=WISH, headers=later)
 

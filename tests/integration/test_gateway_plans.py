@@ -181,7 +181,7 @@ def test_metrics_show_the_queue_as_it_is_now(gateway: httpx.Client, worker: Fake
     worker.gate.clear()
     for _ in range(3):
         gateway.post("/generate", json=WISH, headers={"Prefer": "respond-async"})
-    assert worker.holding.wait(5)
+    assert worker.holding.wait(30)
     loaded = gateway.get("/metrics").text
     worker.gate.set()
     wait_until(lambda: value(gateway.get("/metrics").text, 'queue_depth{model="emoji"}') == 0)

@@ -134,7 +134,7 @@ def test_what_cannot_be_done_is_refused_by_name(gateway: httpx.Client, worker: F
 def test_progress_is_that_of_the_callers_own_job(gateway: httpx.Client, worker: FakeWorker) -> None:
     worker.gate.clear()
     mine = InBackground(gateway, {"Authorization": "mine"}, force_task_id="task-1")
-    assert worker.holding.wait(5)
+    assert worker.holding.wait(30)
     wait_until(lambda: progress(gateway, "mine", "task-1")["progress"] > 0)
 
     state = progress(gateway, "mine")["state"]
@@ -152,7 +152,7 @@ def test_an_interrupt_stops_the_callers_own_jobs_only(
 ) -> None:
     worker.gate.clear()
     mine = InBackground(gateway, {"Authorization": "mine"})
-    assert worker.holding.wait(5)
+    assert worker.holding.wait(30)
     wait_until(lambda: progress(gateway, "mine")["progress"] > 0)
 
     other = gateway.post("/sdapi/v1/interrupt", headers={"Authorization": "other"})
