@@ -110,7 +110,11 @@ def admit(ask: Ask, book: PlanBook, load: Load) -> Verdict:
     if isinstance(outcome, Infeasible) and not wait_ms and _has_odds(ask, outcome, load):
         ample = replace(ask, budget_ms=outcome.minimum_ms)
         outcome = _planned(ample, book, card, load.overhead_ms)
-    least_ms = minimum_ms(ask, book, card, expected_wait_ms(load, card, room) + load.overhead_ms)
+    if room is None and outcome is not None:
+        least_ms = _whole(wait_ms + load.overhead_ms + outcome.fastest.p95_ms)
+    else:
+        gone_ms = expected_wait_ms(load, card, room) + load.overhead_ms
+        least_ms = minimum_ms(ask, book, card, gone_ms)
     if isinstance(outcome, Choice):
         return Admit(outcome, card, wait_ms, least_ms)
     return _refuse(ask, book, load, least_ms)
@@ -203,13 +207,17 @@ def minimum_ms(ask: Ask, book: PlanBook, card: WorkerCard, taken_ms: float) -> f
     """Return the smallest whole budget that one worker can promise when `taken_ms` are gone."""
     able = [p for p in book.plans if p.quality.value >= ask.min_quality]
     fastest_ms = min(offer.p95_ms for offer in prices(able, card.costs, batch=ask.images))
-    return float(math.ceil(taken_ms + fastest_ms))
+    return _whole(taken_ms + fastest_ms)
+
+
+def _whole(ms: float) -> float:
+    return float(math.ceil(ms))
 
 
 def _refuse(ask: Ask, book: PlanBook, load: Load, needed_ms: float) -> TooSmall | Queued:
     idle = _planned(ask, book, slowest(load.cards, book), load.overhead_ms)
     if isinstance(idle, Infeasible) and not _has_odds(ask, idle, load):
-        return TooSmall(float(math.ceil(idle.minimum_ms)))
+        return TooSmall(_whole(idle.minimum_ms))
     return Queued(max(1, math.ceil((needed_ms - ask.budget_ms) / 1000)), needed_ms)
 
 

@@ -114,7 +114,7 @@ async def _put(service: Service, asked: PictureRequest, decision: Decision) -> A
 
 
 def _with_plan(decision: Decision, priced: Priced) -> Decision:
-    admit = replace(decision.admit, choice=Choice(priced, (), None))
+    admit = replace(decision.admit, choice=Choice(priced, (), None, priced))
     return replace(decision, admit=admit, previews=0)
 
 

@@ -26,12 +26,14 @@ class Choice:
     """The plan that was picked, its price, and the next best ones that fit or nearly fit.
 
     `runners_up` fit the budget with less quality, best first; `next_better` is the cheapest plan of
-    higher quality and says what more budget would buy, None at the top of the book.
+    higher quality and says what more budget would buy, None at the top of the book. `fastest` is
+    the fastest of all that were considered.
     """
 
     picked: Priced
     runners_up: tuple[Priced, ...]
     next_better: Priced | None
+    fastest: Priced
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +76,14 @@ def plan(
     floor = min(min_quality, max(p.quality.value for p in book.plans))
     able = (p for p in book.plans if p.quality.value >= floor)
     priced = sorted(prices(able, costs, margin, batch), key=_worth, reverse=True)
+    fastest = min(priced, key=lambda candidate: candidate.p95_ms)
     fitting = [candidate for candidate in priced if wait_ms + candidate.p95_ms <= budget_ms]
     if not fitting:
-        fastest = min(priced, key=lambda candidate: candidate.p95_ms)
         return Infeasible(wait_ms + fastest.p95_ms, fastest)
     picked = fitting[0]
     better = [c for c in priced if c.plan.quality.value > picked.plan.quality.value]
-    return Choice(picked, tuple(fitting[1:4]), min(better, key=lambda c: c.p95_ms, default=None))
+    next_better = min(better, key=lambda c: c.p95_ms, default=None)
+    return Choice(picked, tuple(fitting[1:4]), next_better, fastest)
 
 
 def _worth(candidate: Priced) -> tuple[float, float]:

@@ -99,10 +99,12 @@ def run_batch(
     claimed_s: float,
     must_stop: Callable[[], bool],
     show: Show = nobody,
+    settled: Priced | None = None,
 ) -> Ran:
     """Make all pictures of a batch of one class; previews go to `show` if there is time for them.
 
-    `claimed_s` is when the leases were granted, on the monotonic clock. Raises Stopped when nobody
+    `claimed_s` is when the leases were granted, on the monotonic clock. `settled` is what
+    `settle_plan` returned for these claims just before, if it was asked. Raises Stopped when nobody
     waits any more or the worker must stop, InvalidSchedule when the plan was made for another UNet.
     """
     job = leading(claims)
@@ -111,7 +113,7 @@ def run_batch(
     deadline_s = claimed_s + min(claim.left_ms for claim in claims) / 1e3
     ordered = ordered_plan(job.plan, desk.book)
     left_ms = (deadline_s - time.monotonic()) * 1e3
-    priced = _refitted(desk, ordered, left_ms, len(prompts), job)
+    priced = settled or _refitted(desk, ordered, left_ms, len(prompts), job)
     previews_ms = desk.costs.preview_ms * sum(claim.job.previews for claim in claims)
     seen = claims if priced.predicted_ms + previews_ms <= left_ms else ()
     previews = Previews(desk.model, seen, priced.plan.steps, show)
@@ -156,12 +158,12 @@ def leading(claims: Sequence[Claimed]) -> Job:
     return max((claim.job for claim in claims), key=lambda job: job.plan.quality)
 
 
-def predicted_ms(desk: Desk, claims: Sequence[Claimed]) -> float:
-    """Return how long a batch will take; raises InvalidSchedule when it is for another UNet."""
+def settle_plan(desk: Desk, claims: Sequence[Claimed]) -> Priced:
+    """Return what a batch will run; raises InvalidSchedule when it is for another UNet."""
     job, images = leading(claims), sum(claim.job.images for claim in claims)
     left_ms = min(claim.left_ms for claim in claims)
     ordered = ordered_plan(job.plan, desk.book)
-    return _refitted(desk, ordered, left_ms, images, job).predicted_ms
+    return _refitted(desk, ordered, left_ms, images, job)
 
 
 def _refitted(desk: Desk, ordered: Plan, left_ms: float, batch: int, job: Job) -> Priced:

@@ -16,7 +16,7 @@ from schedules.cost import Drift
 from schedules.errors import ScheduleError
 from schedules.planner import price
 from schedules.sharing import Ladder
-from workers.batch import Desk, Ran, predicted_ms, results, run_batch
+from workers.batch import Desk, Ran, results, run_batch, settle_plan
 from workers.dispatch import Dispatch
 from workers.errors import Stopped, UnknownSolver
 from workers.halving import Halving
@@ -122,16 +122,18 @@ class WorkerLoop:
     def _run(self, claims: Sequence[Claimed]) -> None:
         claimed_s = time.monotonic()
         try:
-            expected_ms = predicted_ms(self._desk, claims)
-            self._announce(busy_ms=expected_ms)
+            settled = settle_plan(self._desk, claims)
+            self._announce(busy_ms=settled.predicted_ms)
             with (
-                leased(self._queue, claims, self._stall_s(expected_ms)) as lease,
+                leased(self._queue, claims, self._stall_s(settled.predicted_ms)) as lease,
                 ThreadPoolExecutor(1, "previews") as sending,
             ):
                 show = self._shown_by(sending)
 
                 def run(part: Sequence[Claimed]) -> Ran:
-                    return run_batch(self._desk, part, lease, claimed_s, self._must_stop, show)
+                    known = settled if part is claims else None
+                    stop = self._must_stop
+                    return run_batch(self._desk, part, lease, claimed_s, stop, show, known)
 
                 last, ran = self._halving(run, claims, partial(self._finish, claimed_s=claimed_s))
                 # Before the answers are out: whoever gets one may ask again at once.

@@ -20,7 +20,7 @@ from tests.builders import a_plan_order
 from tests.corrections import a_correction
 from tests.rendering import a_frame, some_prompts
 from tests.tiny_books import book_for, costs_for, job_for
-from workers.batch import Desk, Ran, ordered_plan, predicted_ms, prompts_of, results, run_batch
+from workers.batch import Desk, Ran, ordered_plan, prompts_of, results, run_batch, settle_plan
 from workers.errors import Stopped
 from workers.lease import Lease
 from workers.previews import nobody
@@ -302,6 +302,6 @@ def test_going_up_leaves_time_for_the_previews_that_were_asked_for(desk: Desk) -
     stages = replace(desk.costs.at(1), decode_ms=100.0)
     slow = replace(desk, costs=CostModel(((1, stages),)), aim=Aim(up=True))
 
-    assert [predicted_ms(slow, [claimed(job, left_ms=250.0)]) for job in (plain, shown)] == [
-        pytest.approx(price(plan, slow.costs).predicted_ms) for plan in desk.book.plans[:2]
-    ]
+    assert [
+        settle_plan(slow, [claimed(job, left_ms=250.0)]).predicted_ms for job in (plain, shown)
+    ] == [pytest.approx(price(plan, slow.costs).predicted_ms) for plan in desk.book.plans[:2]]
