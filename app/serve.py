@@ -18,6 +18,7 @@ from app.contract.gateway_queue import RedisGatewayQueue
 from app.contract.settings import QueueSettings
 from app.errors import PortTaken, SettingsError
 from app.main import create_app
+from app.settings import is_loopback
 from app.telemetry import JsonLines
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def run(settings: Settings) -> None:
     """
     with bind(settings.host, settings.port) as bound:
         log_as_json()
+        warn_if_open(settings)
         _look_at_store(settings.store_url)
         # uvicorn raises the signal again once it has stopped; by then it has been obeyed.
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -92,6 +94,12 @@ def log_as_json(level: int = logging.INFO) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     logging.basicConfig(handlers=[handler], level=level, force=True)
+
+
+def warn_if_open(settings: Settings) -> None:
+    """Say in the log that other machines are let in without keys, where that is so."""
+    if settings.allow_anonymous and not is_loopback(settings.host):
+        LOG.warning("whoever reaches %s may ask for pictures: no keys are used", settings.host)
 
 
 async def _serve(settings: Settings, bound: socket.socket) -> None:

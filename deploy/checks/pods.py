@@ -1,7 +1,7 @@
 """Run the pods of the rendered cpu overlay with `podman kube play`, and probe them as a node would.
 
 Started by `deploy/check` in a network namespace of its own. What podman does not have is put in its
-place: a Secret is a folder, a Service an entry in /etc/hosts.
+place: Secrets and claims are folders, a Service is an entry in /etc/hosts.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from typing import Any
 
 import yaml
 
+from deploy.checks.gateway import IMAGE, WISH, Gateway, add_key, ask
 from deploy.checks.manifests import OVERLAYS, rendered
-from deploy.checks.stack import ask, run, say, wait_for
+from deploy.checks.stack import run, say, wait_for
 
 WORK = Path(os.environ["WORK"])
 NETWORK = "blockcache-pods"
@@ -28,26 +29,45 @@ ADDRESSES = {
 }
 IMAGES = {
     "store": "localhost/check-store:latest",
-    "gateway": "localhost/blockcache-gateway:check",
+    "gateway": IMAGE,
     "worker": "localhost/blockcache-worker:check",
 }
-GATEWAY = f"http://{ADDRESSES['blockcache-gateway']}:8000"
+FOLDERS = WORK / "pod-folders"
+URL = f"http://{ADDRESSES['blockcache-gateway']}:8000"
 
 
-def pod(workload: dict[str, Any], secrets: Path) -> dict[str, Any]:
+def pod(workload: dict[str, Any]) -> dict[str, Any]:
     """Return the pod of a Deployment or StatefulSet as podman can run it."""
     spec = workload["spec"]["template"]["spec"]
     for container in spec["containers"]:
         container["image"] = IMAGES[container["name"]]
-    folder = {"hostPath": {"path": str(secrets), "type": "Directory"}}
     for volume in spec["volumes"]:
-        if volume.pop("secret", None):
-            volume.update(folder)
-    claims = workload["spec"].get("volumeClaimTemplates", [])
-    spec["volumes"] += [{"name": c["metadata"]["name"], "emptyDir": {}} for c in claims]
+        if secret := volume.pop("secret", None):
+            volume["hostPath"] = host_path(secret["secretName"])
+    for claim in workload["spec"].get("volumeClaimTemplates", []):
+        name = claim["metadata"]["name"]
+        spec["volumes"].append({"name": name, "hostPath": host_path(name)})
+        context = spec["securityContext"]
+        os.chown(FOLDERS / name, context["runAsUser"], context["fsGroup"])
     spec["hostAliases"] = [{"ip": ADDRESSES["blockcache-store"], "hostnames": ["blockcache-store"]}]
     name = workload["metadata"]["name"]
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
+
+
+def host_path(name: str) -> dict[str, str]:
+    """Return a folder of this machine as a volume's source; it is made if need be."""
+    folder = FOLDERS / name
+    folder.mkdir(parents=True, exist_ok=True)
+    return {"path": str(folder), "type": "Directory"}
+
+
+def fill_secrets() -> str:
+    """Put into folders what docs/deploy.md puts into Secrets; return the key to ask with."""
+    shutil.rmtree(FOLDERS, ignore_errors=True)
+    run("deploy/secrets", str(WORK / "secrets"))
+    password = Path(host_path("blockcache")["path"]) / "store-password"
+    shutil.copy(WORK / "secrets" / "store_password", password)
+    return add_key(Path(host_path("blockcache-keys")["path"]) / "api-keys", "check")
 
 
 def passes(name: str, probe: dict[str, Any]) -> bool:
@@ -89,28 +109,38 @@ def check_stop(name: str, grace_s: int) -> None:
     say(f"{name} ends on SIGTERM")
 
 
-def main() -> None:
+def check_picture(gateway: Gateway) -> None:
+    """See a picture made for who has a key, and none for who has not."""
+    status, picture = gateway.ask("/generate", WISH, Accept="image/png")
+    if status != 200 or not picture.startswith(b"\x89PNG"):
+        sys.exit(f"no picture: {status} {picture[:300]!r}")
+    say("a picture through the pods")
+    status, _ = ask(f"{gateway.url}/generate", WISH)
+    if status != 401:
+        sys.exit(f"answered {status} without a key")
+    say("none without a key")
+
+
+def check_all(gateway: Gateway) -> None:
     """Play all pods, make a picture, stop them."""
     objects = rendered(OVERLAYS / "cpu")
     config_maps = [found for found in objects if found["kind"] == "ConfigMap"]
     workloads = [found for found in objects if found["kind"] in {"Deployment", "StatefulSet"}]
-    secrets = WORK / "pod-secrets"
-    run("deploy/secrets", str(WORK / "secrets"))
-    secrets.mkdir(exist_ok=True)
-    shutil.copy(WORK / "secrets" / "store_password", secrets / "store-password")
-    made = {each["metadata"]["name"]: pod(each, secrets) for each in workloads}
+    made = {each["metadata"]["name"]: pod(each) for each in workloads}
+    for name in ADDRESSES:
+        play(made[name], config_maps)
+        probe_all(made[name])
+    check_picture(gateway)
+    for name in reversed(ADDRESSES):
+        check_stop(name, made[name]["spec"]["terminationGracePeriodSeconds"])
+
+
+def main() -> None:
+    """Run all checks in a network of their own and take everything down again."""
+    gateway = Gateway(URL, fill_secrets())
     run("podman", "network", "create", "--subnet", "10.89.77.0/24", NETWORK)
     try:
-        for name in ADDRESSES:
-            play(made[name], config_maps)
-            probe_all(made[name])
-        wish = {"prompt": "red apple", "latency_budget_ms": 20_000}
-        status, picture = ask(f"{GATEWAY}/generate", wish, Accept="image/png")
-        if status != 200 or not picture.startswith(b"\x89PNG"):
-            sys.exit(f"no picture: {status} {picture[:300]!r}")
-        say("a picture through the pods")
-        for name in reversed(ADDRESSES):
-            check_stop(name, made[name]["spec"]["terminationGracePeriodSeconds"])
+        check_all(gateway)
     finally:
         for name in ADDRESSES:
             with suppress(SystemExit):

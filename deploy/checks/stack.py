@@ -12,18 +12,19 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deploy.checks import panels
+from deploy.checks.gateway import IMAGE, WISH, Gateway, add_key, ask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 WORK = Path(os.environ["WORK"])
+SECRETS = WORK / "secrets"
+KEYS = SECRETS / "api_keys"
 PORT = 8000
 URL = f"http://127.0.0.1:{PORT}"
 PROJECT = "blockcache-check"
@@ -33,9 +34,9 @@ SETTINGS = {
     "DOCKER_HOST": f"unix://{WORK}/podman.sock",
     "COMPOSE_PROFILES": "cpu",
     "PORT": str(PORT),
-    "SECRETS_DIR": str(WORK / "secrets"),
+    "SECRETS_DIR": str(SECRETS),
     "STORE_IMAGE": "localhost/check-store",
-    "GATEWAY_IMAGE": "localhost/blockcache-gateway:check",
+    "GATEWAY_IMAGE": IMAGE,
     "WORKER_CPU_IMAGE": "localhost/blockcache-worker:check",
     "PROMETHEUS_IMAGE": "localhost/check-prometheus",
     "ALERTMANAGER_IMAGE": "localhost/check-alertmanager",
@@ -79,20 +80,6 @@ def address(service: str) -> str:
     return str(networks[f"{PROJECT}_inside"]["IPAddress"])
 
 
-def ask(url: str, body: dict[str, Any] | None = None, **headers: str) -> tuple[int, bytes]:
-    """Return status and body; 0 when nobody answers."""
-    data = None if body is None else json.dumps(body).encode()
-    sent = {"Content-Type": "application/json", **headers}
-    try:
-        request = urllib.request.Request(url, data, sent)
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return answer.status, answer.read()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read()
-    except OSError:
-        return 0, b""
-
-
 def wait_for(
     what: str, condition: Callable[[], bool], timeout_s: float, every_s: float = 0.5
 ) -> None:
@@ -106,20 +93,14 @@ def wait_for(
     say(f"{what} ({time.monotonic() - started_s:.1f} s)")
 
 
-def is_ready() -> bool:
-    """Whether a picture could be made now."""
-    return ask(f"{URL}/readyz")[0] == 200
-
-
 def all_healthy() -> bool:
     """Whether every service passes its health check."""
     return all(inspected(name)["State"]["Health"]["Status"] == "healthy" for name in SERVICES)
 
 
-def makes_pictures() -> bool:
+def makes_pictures(gateway: Gateway) -> bool:
     """Whether a request through the published port is answered with a PNG."""
-    wish = {"prompt": "red apple", "latency_budget_ms": 20_000}
-    status, picture = ask(f"{URL}/generate", wish, Accept="image/png")
+    status, picture = gateway.ask("/generate", WISH, Accept="image/png")
     (WORK / "picture.png").write_bytes(picture)
     return status == 200 and picture.startswith(b"\x89PNG")
 
@@ -146,35 +127,27 @@ def engine() -> Iterator[None]:
             service.terminate()
 
 
-@contextmanager
-def traffic() -> Iterator[None]:
-    """Ask for pictures, some within an impossible budget, until left."""
-    over = threading.Event()
-
-    def wish() -> None:
-        while not over.wait(0.2):
-            for budget_ms in (1, 4000, 1500):
-                ask(f"{URL}/generate", {"prompt": "a star", "latency_budget_ms": budget_ms})
-
-    asking = threading.Thread(target=wish)
-    asking.start()
-    try:
-        yield
-    finally:
-        over.set()
-        asking.join()
-
-
-def check_start() -> None:
+def check_start(gateway: Gateway) -> None:
     """See all services come up; only the gateway is published."""
     compose("up", "--detach", "--no-build", "--pull", "never", *SERVICES)
-    wait_for("ready after start", is_ready, 180)
-    wait_for("a picture through the published port", makes_pictures, 60)
+    wait_for("ready after start", gateway.is_ready, 180)
+    wait_for("a picture through the published port", lambda: makes_pictures(gateway), 60)
     wait_for("every service is healthy", all_healthy, 60)
     published = run("podman", "ps", "--format", "{{.Ports}}").split()
     if published != [f"127.0.0.1:{PORT}->8000/tcp"]:
         sys.exit(f"published: {published}")
     say("only the gateway is published, on loopback")
+
+
+def check_keys() -> None:
+    """See that nobody is let in without a key, and somebody with one made while it runs."""
+    for key in ("", "bck_unknown"):
+        status, _ = Gateway(URL, key).ask("/generate", WISH)
+        if status != 401:
+            sys.exit(f"answered {status} without a key that is known")
+    say("without a key nobody gets a picture")
+    newcomer = Gateway(URL, add_key(KEYS, "newcomer"))
+    wait_for("a key made while the gateway runs is let in", newcomer.lets_in, 10)
 
 
 def check_hardening() -> None:
@@ -189,21 +162,6 @@ def check_hardening() -> None:
     say("no service is root or can write to its image")
 
 
-def accepted(**wish: Any) -> str:
-    """Have a job accepted without waiting for it; return its id."""
-    body = {"prompt": "a tree", "latency_budget_ms": 60_000, **wish}
-    status, answer = ask(f"{URL}/generate", body, Prefer="respond-async")
-    if status != 202:
-        sys.exit(f"not accepted: {status} {answer!r}")
-    return str(json.loads(answer)["id"])
-
-
-def state_of(job: str) -> str:
-    """Return the state of a job, nothing while the gateway cannot tell."""
-    status, answer = ask(f"{URL}/jobs/{job}")
-    return str(json.loads(answer)["state"]) if status == 200 else ""
-
-
 def crash(service: str) -> None:
     """Kill a service's process as a crash would; its restart policy brings it back."""
     before = inspected(service)["State"]["Pid"]
@@ -216,26 +174,26 @@ def crash(service: str) -> None:
     wait_for(f"{service} is started again after a crash", is_back, 30)
 
 
-def check_store_crash() -> None:
+def check_store_crash(gateway: Gateway) -> None:
     """See jobs accepted before the store crashed made after it is back."""
-    jobs = [accepted(num_images=8) for _ in range(3)]
+    jobs = [gateway.accepted(num_images=8) for _ in range(3)]
     crash("store")
 
     def all_done() -> bool:
-        return {state_of(job) for job in jobs} == {"done"}
+        return {gateway.state_of(job) for job in jobs} == {"done"}
 
     wait_for("all three jobs of before the crash are done", all_done, 120)
 
 
-def check_worker_crash() -> None:
+def check_worker_crash(gateway: Gateway) -> None:
     """See a job whose worker crashed while making it made by the next one."""
-    job = accepted(num_images=8)
-    wait_for("a job runs", lambda: state_of(job) == "running", 30, every_s=0.02)
+    job = gateway.accepted(num_images=8)
+    wait_for("a job runs", lambda: gateway.state_of(job) == "running", 30, every_s=0.02)
     crash("worker-cpu")
-    wait_for("the job of the crashed worker is done", lambda: state_of(job) == "done", 150)
+    wait_for("the job of the crashed worker is done", lambda: gateway.state_of(job) == "done", 150)
 
 
-def check_metrics() -> None:
+def check_metrics(gateway: Gateway) -> None:
     """See that every panel has values, every rule runs, and Alertmanager is found."""
     url = f"http://{address('prometheus')}:9090"
     wanted = [(panel, q) for panel, q in panels.queries() if panels.WITH_GPU not in q]
@@ -243,7 +201,7 @@ def check_metrics() -> None:
     def all_have_values() -> bool:
         return all(panels.trouble(url, query) is None for _, query in wanted)
 
-    with traffic():
+    with gateway.traffic():
         wait_for(f"all {len(wanted)} panel queries have values", all_have_values, 120)
     groups = json.loads(ask(f"{url}/api/v1/rules")[1])["data"]["groups"]
     rules = [rule for group in groups for rule in group["rules"]]
@@ -268,10 +226,10 @@ def check_alert() -> None:
     wait_for("without a worker its alert is due", is_due, 60)
 
 
-def check_stop() -> None:
+def check_stop(gateway: Gateway) -> None:
     """See gateway, worker and store end by themselves on SIGTERM."""
     compose("up", "--detach", "--no-build", "--pull", "never", *SERVICES)
-    wait_for("ready again", is_ready, 120)
+    wait_for("ready again", gateway.is_ready, 120)
     compose("stop", "gateway", "worker-cpu", "store")
     codes = {
         name: inspected(name)["State"]["ExitCode"] for name in ("gateway", "worker-cpu", "store")
@@ -281,20 +239,27 @@ def check_stop() -> None:
     say("SIGTERM ends gateway, worker and store with exit code 0")
 
 
+def check_all(gateway: Gateway) -> None:
+    """Run all checks on a fresh stack."""
+    wait_for("podman answers", (WORK / "podman.sock").exists, 10)
+    compose("down", "--volumes")
+    check_start(gateway)
+    check_keys()
+    check_hardening()
+    check_metrics(gateway)
+    check_store_crash(gateway)
+    check_worker_crash(gateway)
+    check_alert()
+    check_stop(gateway)
+
+
 def main() -> None:
-    """Run all checks on a fresh stack and take it down again."""
-    run("deploy/secrets", SETTINGS["SECRETS_DIR"])
+    """Make passwords and a key, run all checks and take the stack down again."""
+    run("deploy/secrets", str(SECRETS))
+    gateway = Gateway(URL, add_key(KEYS, "check"))
     with engine():
         try:
-            wait_for("podman answers", (WORK / "podman.sock").exists, 10)
-            compose("down", "--volumes")
-            check_start()
-            check_hardening()
-            check_metrics()
-            check_store_crash()
-            check_worker_crash()
-            check_alert()
-            check_stop()
+            check_all(gateway)
         finally:
             with suppress(SystemExit):
                 compose("down", "--volumes", "--timeout", "5")

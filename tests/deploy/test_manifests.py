@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,32 +13,13 @@ import pytest
 import yaml
 
 from app.settings import Settings
+from tests.deploy.overlays import K8S, of_kind, pods
 from tests.deploy.queries import ROOT, read_yaml, unknown_names
 from workers.loop import LoopSettings
 
-K8S = ROOT / "deploy" / "k8s"
 SCHEMAS = Path(os.environ.get("BLOCKCACHE_SCHEMAS", "no-schemas")) / "keda"
-OVERLAYS = ("cpu", "gpu", "keda", "keda-redis")
+OVERLAYS = ("cpu", "gpu", "keda", "keda-redis", "laptop")
 PORTS = {"gateway": 8000, "worker": 9101, "store": 6379}
-
-
-@cache
-def rendered(overlay: str) -> list[dict[str, Any]]:
-    kubectl = shutil.which("kubectl")
-    if kubectl is None:
-        pytest.skip("kubectl is not installed")
-    command = [kubectl, "kustomize", str(K8S / "overlays" / overlay)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return [found for found in yaml.safe_load_all(done.stdout) if found]
-
-
-def of_kind(overlay: str, *kinds: str) -> list[dict[str, Any]]:
-    return [found for found in rendered(overlay) if found["kind"] in kinds]
-
-
-def pods(overlay: str) -> dict[str, dict[str, Any]]:
-    found = of_kind(overlay, "Deployment", "StatefulSet")
-    return {each["metadata"]["name"]: each["spec"]["template"]["spec"] for each in found}
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -49,6 +28,7 @@ def test_no_pod_can_do_more_than_it_must(overlay: str) -> None:
         context = pod["securityContext"]
         assert (context["runAsNonRoot"], pod["automountServiceAccountToken"]) == (True, False)
         assert context["seccompProfile"]["type"] == "RuntimeDefault"
+        assert context["runAsUser"] >= 10_000, "a node may have a user of this number"
         for container in pod["containers"]:
             assert container["securityContext"] == {
                 "allowPrivilegeEscalation": False,
@@ -102,7 +82,7 @@ def test_disruptions_and_networks_are_bounded_by_labels_that_pods_have(overlay: 
         assert any(wanted <= pod for pod in labels)
 
 
-@pytest.mark.parametrize("overlay", ["cpu", "gpu", "keda"])
+@pytest.mark.parametrize("overlay", ["cpu", "gpu", "keda", "laptop"])
 def test_only_gateways_and_workers_reach_the_store(overlay: str) -> None:
     policies = {
         each["metadata"]["name"]: each["spec"] for each in of_kind(overlay, "NetworkPolicy")

@@ -129,10 +129,11 @@ def make_dry(text: str, _place: Place) -> None:
 
 def write_secrets(_text: str, place: Place) -> None:
     subprocess.run([ROOT / "deploy/secrets"], cwd=place.folder, check=True, capture_output=True)
-    assert len(list((place.folder / "secrets").iterdir())) == 2
+    assert len(list((place.folder / "secrets").iterdir())) == 3
 
 
 def compose_names(text: str, _place: Place) -> None:
+    assert all((ROOT / name).is_file() for name in re.findall(r" -f (\S+)", text))
     described = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
     profiles = {p for one in described["services"].values() for p in one.get("profiles", ())}
     assert set(re.findall(r"--profile (\S+)", text)) <= profiles
@@ -151,11 +152,20 @@ def build_names(text: str, _place: Place) -> None:
         assert f"ARG {argument}=" in dockerfile
 
 
+def key_by_image(text: str, place: Place) -> None:
+    image, _, command = text.removeprefix("docker run --rm ").partition(" ")
+    described = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
+    assert described["services"]["gateway"]["image"] == f"${{GATEWAY_IMAGE:-{image}}}"
+    command, _, file = command.partition(" >> ")
+    assert f"/{file}" in described["secrets"]["api_keys"]["file"].replace("}/", "/")
+    parse_flags(f"blockcache {command}", place)
+
+
 def cluster_names(text: str, _place: Place) -> None:
     manifests = "".join(path.read_text("utf-8") for path in MANIFESTS.rglob("*.yaml"))
     for folder in re.findall(r"-k (\S+)", text):
         assert (ROOT / folder / "kustomization.yaml").is_file()
-    for named in re.findall(r"--from-literal=([\w-]+)=|(blockcache/[\w-]+)=", text):
+    for named in re.findall(r"--from-(?:literal|file)=([\w-]+)=|(blockcache/[\w-]+)=", text):
         assert "".join(named) in manifests
     for namespace in re.findall(r"--namespace (\S+)|create namespace (\S+)", text):
         assert f"name: {''.join(namespace)}\n" in manifests
@@ -201,6 +211,7 @@ CHECKS = (
     Check(r"\.venv/bin/pytest ", tested_paths, "these are the tests"),
     Check(r"\.venv/bin/pip install ", pip_names, "changes what is installed"),
     Check(r"docker compose ", compose_names, "needs Docker; deploy/check runs it"),
+    Check(r"docker run ", key_by_image, "needs Docker; deploy/check runs it"),
     Check(r"docker build ", build_names, "needs Docker; deploy/check runs it"),
     Check(r"kubectl ", cluster_names, "needs a cluster"),
     Check(r"export ", known_variable, "means something to the lines after it only"),
