@@ -221,7 +221,8 @@ class Service:
             await asyncio.gather(waiting, leaving, return_exceptions=True)
 
     async def _wait(self, accepted: Accepted) -> Outcome:
-        return await self.patiently(accepted, partial(self.queue.wait, accepted.job.id))
+        with self.tracing.span("wait"):
+            return await self.patiently(accepted, partial(self.queue.wait, accepted.job.id))
 
     async def patiently(self, accepted: Accepted, look: Callable[[float], Awaitable[T]]) -> T:
         """Return what `look(timeout_s)` finds before budget and grace are over.
@@ -229,19 +230,15 @@ class Service:
         Raises DeadlineMissed when it finds nothing, after the job was cancelled.
         """
         patience_ms = accepted.budget_ms + self.settings.grace_for(accepted.budget_ms)
-        try:
-            with self.tracing.span("wait"):
-                return await self._look(look, accepted.started_s + patience_ms / 1000)
-        except WaitTimeout:
-            await self._abandon(accepted, "missed")
-            raise errors.DeadlineMissed(
-                f"No picture arrived within {patience_ms:.0f} ms; the job was cancelled."
-            ) from None
-
-    async def _look(self, look: Callable[[float], Awaitable[T]], until_s: float) -> T:
+        until_s = accepted.started_s + patience_ms / 1000
         while True:
             try:
                 return await look(max(0.0, until_s - self.clock()))
+            except WaitTimeout:
+                await self._abandon(accepted, "missed")
+                raise errors.DeadlineMissed(
+                    f"No picture arrived within {patience_ms:.0f} ms; the job was cancelled."
+                ) from None
             except StoreUnavailable:
                 # The store may be restarting; the job is safe in it.
                 if self.clock() + RECONNECT_S > until_s:

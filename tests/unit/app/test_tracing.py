@@ -9,6 +9,7 @@ import pytest
 
 from app.contract.errors import TracingUnavailable
 from app.contract.tracing import OFF, is_endpoint, open_tracing, traces_url
+from app.up import own_processes
 
 # A finder that has nothing of OpenTelemetry, as where the extra is not installed.
 WITHOUT_EXTRA = """
@@ -65,6 +66,13 @@ def test_without_the_extra_an_endpoint_is_refused_in_one_sentence() -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("Error: an OTLP endpoint is set, but the extra `tracing` is not")
     assert done.stderr.count("\n") == 1
+
+
+def test_up_tells_gateway_and_worker_where_traces_go() -> None:
+    processes = own_processes(0, "emoji", "redis://unused", otlp_endpoint="http://c:4318")
+
+    lines = [" ".join(line) for line in processes.values()]
+    assert ["--otlp-endpoint http://c:4318" in line for line in lines] == [True, True]
 
 
 def test_without_the_extra_gateway_and_worker_load_all_the_same() -> None:
