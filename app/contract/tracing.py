@@ -1,7 +1,7 @@
 """Traces from the request through the queue to the steps: what is told of them, and to whom.
 
 Laws of this file:
-1. Nothing of OpenTelemetry is loaded unless an endpoint is set.
+1. No exporter is loaded unless an endpoint is set.
 2. No span holds anything a caller wrote.
 """
 
