@@ -15,8 +15,8 @@ RUN python -m venv /opt/venv
 FROM base AS requirements
 COPY pyproject.toml ./
 COPY deploy/docker/requirements.py deploy/docker/
-RUN python deploy/docker/requirements.py gateway > gateway.txt; \
-    python deploy/docker/requirements.py worker gpu > worker.txt
+RUN python deploy/docker/requirements.py gateway tracing > gateway.txt; \
+    python deploy/docker/requirements.py worker gpu tracing > worker.txt
 
 FROM base AS gateway-packages
 COPY constraints.txt ./

@@ -37,7 +37,7 @@ $(VENV)/.run-installed: $(INPUTS) | $(VENV)/bin/python
 
 $(VENV)/.test-installed: $(INPUTS) | $(VENV)/bin/python
 	@echo "installing into $(VENV) (once; a few minutes) ..."
-	@$(PIP) --editable '.[gateway,worker,embedded,train,bench,dev]' \
+	@$(PIP) --editable '.[gateway,worker,embedded,tracing,train,bench,dev]' \
 	  || { echo "The installation failed; the lines above say why (network? a full disk?)." >&2; exit 1; }
 	@touch $(VENV)/.run-installed $@
 

@@ -37,6 +37,7 @@ Examples:
 @click.option("--allow-anonymous", is_flag=True, default=None, help="Let anybody in, without keys.")
 @click.option("--default-budget-ms", type=float, help="Budget of requests that name none.")
 @click.option("--queue-cap", type=int, help="Most jobs that may wait.")
+@click.option("--otlp-endpoint", help="OTLP/HTTP collector that gets the traces.")
 def gateway(**options: Any) -> None:
     """Run the HTTP gateway. Every option is also read from BLOCKCACHE_<NAME>."""
     from app.serve import run
@@ -84,12 +85,16 @@ Examples:
     type=click.Path(file_okay=False, path_type=Path),
     help="Directory of the store and logs (default: ~/.cache/blockcache).",
 )
-def up(port: int, model: str, data: Path | None) -> None:
+@click.option(
+    "--otlp-endpoint", envvar="BLOCKCACHE_OTLP_ENDPOINT",
+    help="OTLP/HTTP collector that gets the traces of gateway and worker.",
+)  # fmt: skip
+def up(port: int, model: str, data: Path | None, otlp_endpoint: str | None) -> None:
     """Run store, gateway and one worker on this machine until Ctrl-C."""
     from app.up import own_processes, run_all
 
     where = data or Path.home() / ".cache" / "blockcache"
-    run_all(port, where, partial(own_processes, port, model))
+    run_all(port, where, partial(own_processes, port, model, otlp_endpoint=otlp_endpoint))
 
 
 @click.command(

@@ -19,6 +19,7 @@ from app import (
     sdapi,
     status_routes,
 )
+from app.contract.tracing import OFF
 from app.faces import Faces
 from app.feeds import Feeds
 from app.fleet import FleetReader
@@ -35,27 +36,28 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from app.contract.ports import GatewayQueue
+    from app.contract.tracing import Tracing
     from app.settings import Settings
 
 
 # What a page of another origin may send and read, where it is let in at all.
 ALLOWED_HEADERS = (
     "Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "Prefer", "X-API-Key",
-    "X-Request-Id",
+    "X-Request-Id", "traceparent", "tracestate",
 )  # fmt: skip
 EXPOSED_HEADERS = (
     "Idempotent-Replayed", "Location", "Preference-Applied", "RateLimit", "RateLimit-Policy",
     "Retry-After", "Server-Timing", "X-Blockcache-Budget-Met", "X-Blockcache-Plan", "X-Job-Id",
-    "X-Request-Id",
+    "X-Request-Id", "X-Trace-Id",
 )  # fmt: skip
 
 
-def create_app(settings: Settings, queue: GatewayQueue) -> FastAPI:
+def create_app(settings: Settings, queue: GatewayQueue, tracing: Tracing = OFF) -> FastAPI:
     """Build the gateway around a queue that somebody else opens and closes."""
     telemetry = Telemetry()
     telemetry.serves(settings.models)
     fleet = FleetReader(queue, settings.fleet_ttl_ms / 1000, time.perf_counter)
-    service = Service(queue, settings, telemetry, fleet)
+    service = Service(queue, settings, telemetry, fleet, tracing=tracing)
     app = FastAPI(title="blockcache", lifespan=_lifespan, docs_url=None, redoc_url=None)
     app.state.service = service
     app.state.feeds = Feeds(queue, settings.max_event_streams, settings.heartbeat_s)
@@ -71,7 +73,7 @@ def create_app(settings: Settings, queue: GatewayQueue) -> FastAPI:
         BodyLimit, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s
     )
     _protect(app, settings, queue)
-    app.add_middleware(Envelope, telemetry=telemetry)
+    app.add_middleware(Envelope, telemetry=telemetry, tracing=tracing)
     app.add_middleware(Faces, faces=(openai_images.FACE, sdapi.FACE))
     return app
 

@@ -11,46 +11,54 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.datastructures import Headers, MutableHeaders
 
+from app.contract.tracing import OFF
 from app.errors import BodyTooLarge, BodyTooSlow
 from app.problems import problem
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from app.contract.tracing import Answered, Tracing
     from app.telemetry import Telemetry
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 UNMATCHED = "unmatched"
 GONE = 499  # the caller left before there was an answer
 LOG = logging.getLogger("blockcache.requests")
-# Asked too often to be worth a line each.
+# Asked too often to be worth a line or a trace each.
 PROBES = frozenset({"/healthz", "/readyz", "/metrics", "/status"})
 
 
 class Envelope:
-    """Names, times and logs every request; answers a failure nobody expected with a problem."""
+    """Names, times, traces and logs every request; answers an unexpected failure with a problem."""
 
-    def __init__(self, app: ASGIApp, telemetry: Telemetry) -> None:
+    def __init__(self, app: ASGIApp, telemetry: Telemetry, tracing: Tracing) -> None:
         self._app = app
         self._telemetry = telemetry
+        self._tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request (ASGI)."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(scope, send)
+        tracing = OFF if scope["path"] in PROBES else self._tracing
+        with tracing.request(scope["method"], Headers(scope=scope)) as answered:
+            await self._serve(_Exchange(scope, send, tracing.trace_id()), receive, answered)
+
+    async def _serve(self, exchange: _Exchange, receive: Receive, answered: Answered) -> None:
         try:
-            await self._app(scope, receive, exchange.send)
+            await self._app(exchange.scope, receive, exchange.send)
         except Exception as error:
             LOG.exception("unexpected", extra={"fields": exchange.fields()})
             if not exchange.status:
-                await problem(error)(scope, receive, exchange.send)
+                await problem(error)(exchange.scope, receive, exchange.send)
         finally:
-            self._record(exchange)
+            self._record(exchange, answered)
 
-    def _record(self, exchange: _Exchange) -> None:
+    def _record(self, exchange: _Exchange, answered: Answered) -> None:
         fields = exchange.fields()
+        answered(fields["route"], fields["status"])
         self._telemetry.request(fields["route"], fields["status"], fields["duration_s"])
         level = logging.DEBUG if fields["route"] in PROBES else logging.INFO
         LOG.log(level, "request", extra={"fields": fields})
@@ -59,9 +67,10 @@ class Envelope:
 class _Exchange:
     """One request and what was answered so far."""
 
-    def __init__(self, scope: Scope, send: Send) -> None:
+    def __init__(self, scope: Scope, send: Send, trace_id: str | None) -> None:
         self.status = 0
-        self._scope = scope
+        self.scope = scope
+        self._trace_id = trace_id
         self._send = send
         self._started_s = time.perf_counter()
         given = Headers(scope=scope).get("x-request-id", "")
@@ -73,16 +82,18 @@ class _Exchange:
             headers = MutableHeaders(scope=message)
             headers["X-Request-Id"] = self._id
             headers["X-Content-Type-Options"] = "nosniff"
+            if self._trace_id is not None:
+                headers["X-Trace-Id"] = self._trace_id
         await self._send(message)
 
     def fields(self) -> dict[str, Any]:
         # The route's template and never the path: a path may hold anything.
         return {
             "request_id": self._id,
-            "method": self._scope["method"],
-            "route": getattr(self._scope.get("route"), "path", UNMATCHED),
+            "method": self.scope["method"],
+            "route": getattr(self.scope.get("route"), "path", UNMATCHED),
             "status": self.status or GONE,
-            "caller": getattr(self._scope.get("state", {}).get("caller"), "name", None),
+            "caller": getattr(self.scope.get("state", {}).get("caller"), "name", None),
             "duration_s": round(time.perf_counter() - self._started_s, 6),
         }
 

@@ -8,6 +8,7 @@ import logging
 import signal
 import socket
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -16,6 +17,7 @@ from app.contract.connection import check_store
 from app.contract.errors import StoreForgets, StoreUnavailable
 from app.contract.gateway_queue import RedisGatewayQueue
 from app.contract.settings import QueueSettings
+from app.contract.tracing import OFF, open_tracing
 from app.errors import PortTaken, SettingsError
 from app.main import create_app
 from app.settings import is_loopback
@@ -23,10 +25,12 @@ from app.telemetry import JsonLines
 
 if TYPE_CHECKING:
     from app.contract.ports import GatewayQueue
+    from app.contract.tracing import Tracing
     from app.feeds import Feeds
     from app.settings import Settings
 
 LOG = logging.getLogger("blockcache.gateway")
+SERVICE = "blockcache-gateway"
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -50,10 +54,13 @@ def bind(host: str, port: int) -> socket.socket:
 def run(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM, then finish what is under way.
 
-    Raises PortTaken or StoreForgets.
+    Raises PortTaken, StoreForgets or TracingUnavailable.
     """
-    with bind(settings.host, settings.port) as bound:
-        log_as_json()
+    with (
+        bind(settings.host, settings.port) as bound,
+        closing(open_tracing(settings.otlp_endpoint, SERVICE)) as tracing,
+    ):
+        log_as_json(tracing=tracing)
         warn_if_open(settings)
         _look_at_store(settings.store_url)
         # uvicorn raises the signal again once it has stopped; by then it has been obeyed.
@@ -61,12 +68,12 @@ def run(settings: Settings) -> None:
             signal.signal(number, lambda *_: None)
         # uvloop's loop where there is one: uvicorn takes it only when it starts the loop itself.
         with asyncio.Runner(loop_factory=uvicorn.Config("").get_loop_factory()) as runner:
-            runner.run(_serve(settings, bound))
+            runner.run(_serve(settings, bound, tracing))
 
 
-def server(settings: Settings, queue: GatewayQueue) -> uvicorn.Server:
+def server(settings: Settings, queue: GatewayQueue, tracing: Tracing = OFF) -> uvicorn.Server:
     """Return the configured server around a new application."""
-    app = create_app(settings, queue)
+    app = create_app(settings, queue, tracing)
     config = uvicorn.Config(
         app,
         access_log=False,
@@ -89,10 +96,10 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def log_as_json(level: int = logging.INFO) -> None:
+def log_as_json(level: int = logging.INFO, tracing: Tracing = OFF) -> None:
     """Send the logs of this process to stderr as JSON lines."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines())
+    handler.setFormatter(JsonLines(tracing.trace_id))
     logging.basicConfig(handlers=[handler], level=level, force=True)
 
 
@@ -102,12 +109,12 @@ def warn_if_open(settings: Settings) -> None:
         LOG.warning("whoever reaches %s may ask for pictures: no keys are used", settings.host)
 
 
-async def _serve(settings: Settings, bound: socket.socket) -> None:
+async def _serve(settings: Settings, bound: socket.socket, tracing: Tracing) -> None:
     queue = RedisGatewayQueue.connect(
         settings.store_url, QueueSettings(max_jobs=settings.queue_cap)
     )
     try:
-        await server(settings, queue).serve(sockets=[bound])
+        await server(settings, queue, tracing).serve(sockets=[bound])
     finally:
         await queue.aclose()
 

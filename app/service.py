@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from app import admission, errors
+from app.checking import check
 from app.contract.errors import (
     AlreadyAccepted,
     QueueFull,
@@ -19,16 +20,16 @@ from app.contract.errors import (
     WaitTimeout,
 )
 from app.contract.jobs import FINAL_STATES, JobState, Result
+from app.contract.tracing import OFF, Kind, Tracing
 from app.deciding import Decider
 from app.fleet import Fleet, FleetReader
 from app.refusals import failed
 from app.stages import Accepted, Decision, Made, PictureRequest, order
-from app.webhook_addresses import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
-    from app.contract.jobs import Outcome
+    from app.contract.jobs import Job, Outcome
     from app.contract.ports import GatewayQueue, JobStatus
     from app.settings import Settings
     from app.telemetry import Telemetry
@@ -51,6 +52,7 @@ class Service:
     clock: Callable[[], float] = time.perf_counter
     random_seed: Callable[[], int] = lambda: random.SystemRandom().getrandbits(32)
     watchers: set[asyncio.Task[None]] = field(default_factory=set)
+    tracing: Tracing = OFF
 
     async def generate(
         self, request: PictureRequest, gone: Gone, *, with_images: bool = True
@@ -103,21 +105,15 @@ class Service:
         of Refused, or a ContractError.
         """
         started_s = self.clock()
-        self._check(request)
+        check(request, self.settings)
         if request.once and (known := await self.queue.accepted_before(request.once)):
             return await self._again(known, request, started_s)
         try:
             decision = await self.decide(request, remember=True)
             job = order(request, decision, self.settings.guidance_scale, self.random_seed)
             given_ms = request.budget_ms - (decision.overhead_ms if reserve else 0.0)
-            deadline_unix_ms = await self.queue.submit(
-                job,
-                given_ms,
-                most_live=request.concurrent_jobs,
-                once=request.once,
-                met_others=decision.admit.wait_ms > 0,
-                webhook=request.webhook_url or "",
-            )
+            met_others = decision.admit.wait_ms > 0
+            deadline_unix_ms = await self._send(job, given_ms, request, met_others=met_others)
         except AlreadyAccepted as error:
             return await self._again(error.job_id, request, started_s)
         except (errors.Refused, QueueFull, TooManyJobs):
@@ -125,6 +121,19 @@ class Service:
             raise
         created_unix_ms, kept = deadline_unix_ms - given_ms, request.once is not None
         return Accepted(job, request.budget_ms, created_unix_ms, started_s, kept=kept)
+
+    async def _send(
+        self, job: Job, given_ms: float, request: PictureRequest, *, met_others: bool
+    ) -> float:
+        with self.tracing.span("submit", Kind.PRODUCER):
+            return await self.queue.submit(
+                replace(job, trace=self.tracing.traceparent()),
+                given_ms,
+                most_live=request.concurrent_jobs,
+                once=request.once,
+                met_others=met_others,
+                webhook=request.webhook_url or "",
+            )
 
     async def accept(self, request: PictureRequest) -> Accepted:
         """Put a request into the queue that nobody waits for; raises like `submit`."""
@@ -155,7 +164,8 @@ class Service:
     async def decide(self, request: PictureRequest, *, remember: bool = False) -> Decision:
         """Say how a request would be served now; raises one of Refused."""
         parts = self.queue, self.settings, self.telemetry, self.fleet, self.overhead
-        return await Decider(*parts).decide(request, remember=remember)
+        with self.tracing.span("plan"):
+            return await Decider(*parts).decide(request, remember=remember)
 
     async def status(self, job_id: str) -> JobStatus:
         """Return what is known of a job; raises UnknownJob."""
@@ -196,24 +206,6 @@ class Service:
         """Return what live workers offer."""
         return await self.fleet.read()
 
-    def _check(self, request: PictureRequest) -> None:
-        chars = self.settings.max_prompt_chars
-        limits = (
-            ("prompt", len(request.prompt), chars, "characters"),
-            ("negative_prompt", len(request.negative_prompt), chars, "characters"),
-            ("num_images", request.num_images, self.settings.max_images, "images"),
-        )
-        wrong = [
-            errors.FieldError(name, f"must be at most {limit} {unit} here")
-            for name, value, limit, unit in limits
-            if value > limit
-        ]
-        if request.webhook_url is not None:
-            why_not = refusal(request.webhook_url, self.settings)
-            wrong += [errors.FieldError("webhook_url", why_not)] if why_not else []
-        if wrong:
-            raise errors.InvalidRequest(wrong)
-
     async def _outcome(self, accepted: Accepted, gone: Gone) -> Outcome:
         waiting = asyncio.create_task(self._wait(accepted))
         leaving = asyncio.create_task(gone())
@@ -229,7 +221,8 @@ class Service:
             await asyncio.gather(waiting, leaving, return_exceptions=True)
 
     async def _wait(self, accepted: Accepted) -> Outcome:
-        return await self.patiently(accepted, partial(self.queue.wait, accepted.job.id))
+        with self.tracing.span("wait"):
+            return await self.patiently(accepted, partial(self.queue.wait, accepted.job.id))
 
     async def patiently(self, accepted: Accepted, look: Callable[[float], Awaitable[T]]) -> T:
         """Return what `look(timeout_s)` finds before budget and grace are over.

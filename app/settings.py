@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
+from app.contract.tracing import is_endpoint
 from app.errors import SettingsError
 from app.keys import ApiKey, parse_keys, read_keys
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 PREFIX = "BLOCKCACHE_"
 STORE_SCHEMES = frozenset({"redis", "rediss", "unix"})
-SECRETS = frozenset({"store_url", "keys", "webhook_secret"})
+SECRETS = frozenset({"store_url", "keys", "webhook_secret", "otlp_endpoint"})
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?", re.ASCII)
 TRUTHS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
@@ -39,6 +40,7 @@ class Settings:
     gateway says "in a moment" and counts the wish, so that an autoscaler can start a worker.
     Webhooks are called only with a `webhook_secret` to sign them, and in no private network but the
     `webhook_networks`.
+    With an `otlp_endpoint` traces are exported there.
     Without `grace_ms` a late picture is waited for twice its budget and ten seconds more.
     """
 
@@ -65,6 +67,7 @@ class Settings:
     heartbeat_s: float = 15.0
     webhook_secret: str | None = None
     webhook_networks: tuple[str, ...] = ()
+    otlp_endpoint: str | None = None
 
     def __post_init__(self) -> None:
         for name, rule in RULES.items():
@@ -205,6 +208,11 @@ RULES: dict[str, Rule] = {
         lambda networks: all(map(is_network, networks)),
         "networks like 10.0.0.0/8 with commas between them",
     ),
+    "otlp_endpoint": Rule(
+        str,
+        lambda url: url is None or is_endpoint(url),
+        "the http:// or https:// URL of an OTLP collector",
+    ),
 }
 
 if set(RULES) != {field.name for field in fields(Settings)}:
@@ -227,5 +235,5 @@ def _parse(name: str, text: str) -> Any:
 
 
 def _shown(name: str, value: Any) -> str:
-    # A store URL may carry a password, and a key that nobody hashed is one.
+    # A URL may carry a password, and a key that nobody hashed is one.
     return "what it is set to" if name in SECRETS else repr(value)

@@ -19,7 +19,7 @@ from prometheus_client import (
 from app.recent import Recent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from app.contract.cards import WorkerCard
     from app.contract.jobs import Result
@@ -178,7 +178,14 @@ class Telemetry:
 
 
 class JsonLines(logging.Formatter):
-    """Writes each record as one JSON object; fields come from `extra={"fields": {...}}`."""
+    """Writes each record as one JSON object; fields come from `extra={"fields": {...}}`.
+
+    What is logged while a trace goes on, as `trace_id` tells, has that field too.
+    """
+
+    def __init__(self, trace_id: Callable[[], str | None]) -> None:
+        super().__init__()
+        self._trace_id = trace_id
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
@@ -190,6 +197,8 @@ class JsonLines(logging.Formatter):
             "message": record.getMessage(),
             **getattr(record, "fields", {}),
         }
+        if trace_id := self._trace_id():
+            line["trace_id"] = trace_id
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line)

@@ -55,16 +55,19 @@ class Child:
         return "\n".join(f"  {line}" for line in lines[-LAST_LINES:]) or "  (it left no message)"
 
 
-def own_processes(port: int, model: str, store_url: str) -> Processes:
+def own_processes(
+    port: int, model: str, store_url: str, otlp_endpoint: str | None = None
+) -> Processes:
     """Return the command lines of the worker and the gateway, by name.
 
     A second service on one machine must not fail for the first one's metrics port.
     """
     program = (sys.executable, "-m", "app.cli")
-    store = ("--store-url", store_url)
+    traces = ("--otlp-endpoint", otlp_endpoint) if otlp_endpoint else ()
+    both = ("--store-url", store_url, *traces)
     return {
-        "worker": (*program, "worker", "--model", model, *store, "--metrics-port", _metrics_port()),
-        "gateway": (*program, "gateway", "--host", HOST, "--port", str(port), *store),
+        "worker": (*program, "worker", "--model", model, *both, "--metrics-port", _metrics_port()),
+        "gateway": (*program, "gateway", "--host", HOST, "--port", str(port), *both),
     }
 
 

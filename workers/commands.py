@@ -58,9 +58,14 @@ def calibrate(
 )  # fmt: skip
 @click.option("--metrics-host", default="127.0.0.1", show_default=True)
 @click.option("--metrics-port", default=9101, show_default=True, help="0 turns metrics off.")
+@click.option(
+    "--otlp-endpoint", envvar="BLOCKCACHE_OTLP_ENDPOINT",
+    help="OTLP/HTTP collector that gets the traces.",
+)  # fmt: skip
 def worker(
     model: str, store_url: str, plans: Path | None, size: str | None, max_batch: int | None,
     threads: int | None, upgrade: bool, metrics_host: str, metrics_port: int,
+    otlp_endpoint: str | None,
 ) -> None:  # fmt: skip
     """Make pictures: claim jobs of one model from the store until told to stop."""
     # OpenMP threads that spin while they wait for one another slow a worker down many times over
@@ -78,6 +83,7 @@ def worker(
         threads=threads,
         metrics_host=metrics_host,
         metrics_port=metrics_port,
+        otlp_endpoint=otlp_endpoint,
         loop=LoopSettings(upgrade=upgrade),
     )
     run(settings)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from app.contract.errors import StoreUnavailable
+from workers.job_traces import traces_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -49,14 +50,15 @@ class Lease:
         """Report and renew until `release`, or until the batch stalls."""
         while not self._over.wait(REPORT_S):
             if time.monotonic() - self._moved_at > self._stall_s:
-                log.error("no step finished for %.0f s: giving the lease up", self._stall_s)
+                words = "no step finished for %.0f s: giving the lease up%s"
+                log.error(words, self._stall_s, traces_of(self._claims))
                 return
             try:
                 self.wanted = self._queue.report(self._claims, self._step)
             except StoreUnavailable as error:
-                log.warning("cannot renew the lease: %s", error)
+                log.warning("cannot renew the lease: %s%s", error, traces_of(self._claims))
             except Exception:  # the thread must go on: without a lease the job runs twice
-                log.exception("cannot renew the lease")
+                log.exception("cannot renew the lease%s", traces_of(self._claims))
 
     def release(self) -> None:
         """Stop renewing."""

@@ -20,6 +20,7 @@ from workers.batch import Desk, Ran, results, run_batch, settle_plan
 from workers.dispatch import Dispatch
 from workers.errors import Stopped, UnknownSolver
 from workers.halving import Halving
+from workers.job_traces import JobTraces, traces_of
 from workers.lease import leased
 from workers.speed import Idleness, Speed
 from workers.warming import probe
@@ -67,11 +68,13 @@ class WorkerLoop:
         metrics: WorkerMetrics,
         settings: LoopSettings,
         warm_up: Sequence[Took] = (),
+        traces: JobTraces | None = None,
     ) -> None:
         self._queue = queue
         self._card = card
         self._halving = Halving(card.max_batch)
         self._metrics = metrics
+        self._traces = traces or JobTraces()
         self._settings = settings
         self._speed = Speed(desk.costs, warm_up)
         self._desk = replace(desk, costs=self._speed.costs)
@@ -141,14 +144,16 @@ class WorkerLoop:
                 self._announce_free()
             self._finish(last, ran, claimed_s)
         except Stopped:
-            self._give_back(claims)
+            self._trace(self._give_back(claims), claimed_s)
         except (ScheduleError, UnknownSolver) as error:
-            self._fail(claims, f"the plan cannot be run: {error}", retry=False)
+            failed = self._fail(claims, f"the plan cannot be run: {error}", retry=False)
+            self._trace(failed, claimed_s, error)
         except StoreUnavailable:
             raise
         except Exception as error:
-            log.exception("a batch of %d failed", len(claims))
-            self._fail(claims, f"the worker failed: {type(error).__name__}", retry=True)
+            log.exception("a batch of %d failed%s", len(claims), traces_of(claims))
+            failed = self._fail(claims, f"the worker failed: {type(error).__name__}", retry=True)
+            self._trace(failed, claimed_s, error)
         finally:
             if self._busy_until_s:  # it ended without having been announced free
                 self._announce(busy_ms=0.0)
@@ -180,10 +185,14 @@ class WorkerLoop:
         def since_claim_ms() -> float:
             return (time.monotonic() - claimed_s) * 1e3
 
+        done: list[tuple[Claimed, Result]] = []
         for claim, result, images in results(self._desk, claims, ran, since_claim_ms):
-            if not self._persist(claim, result, images):
+            if self._persist(claim, result, images):
+                done.append((claim, result))
+            else:
                 self._metrics.lease_lost()
         self._metrics.ran(ran)
+        self._attempt(lambda: self._traces.finished(done, ran.rendered, claimed_s), "trace jobs")
 
     def _persist(self, claim: Claimed, result: Result, images: Sequence[bytes]) -> bool:
         """Store a finished result, through short outages of the store too."""
@@ -196,17 +205,24 @@ class WorkerLoop:
                     raise
                 time.sleep(self._settings.store_retry_s)
 
-    def _give_back(self, claims: Sequence[Claimed]) -> None:
-        """Return what was stopped; a cancelled job ends there."""
-        for claim in claims:
-            self._queue.give_back(claim)
+    # Parts of a batch that fails or stops may be finished: their claims are over.
+    def _give_back(self, claims: Sequence[Claimed]) -> list[Claimed]:
+        """Put what was stopped back, where a cancelled job ends; return which were."""
+        return [claim for claim in claims if self._queue.give_back(claim)]
 
-    def _fail(self, claims: Sequence[Claimed], detail: str, *, retry: bool) -> None:
-        for claim in claims:
-            failure = Failure(claim.job.id, Reason.ERROR, detail)
-            # Parts of the batch may be finished: their claims are over.
-            if self._queue.fail(claim, failure, retry=retry) and retry:
-                self._metrics.retried()
+    def _fail(self, claims: Sequence[Claimed], detail: str, *, retry: bool) -> list[Claimed]:
+        """Give each job another attempt or end it; return those to which that happened."""
+        failures = [(claim, Failure(claim.job.id, Reason.ERROR, detail)) for claim in claims]
+        failed = [claim for claim, why in failures if self._queue.fail(claim, why, retry=retry)]
+        for _ in failed if retry else ():
+            self._metrics.retried()
+        return failed
+
+    def _trace(
+        self, claims: Sequence[Claimed], claimed_s: float, error: Exception | None = None
+    ) -> None:
+        kind = "" if error is None else type(error).__name__
+        self._attempt(lambda: self._traces.unfinished(claims, claimed_s, kind), "trace jobs")
 
     def _learn(self, ran: Ran) -> None:
         """Correct the predictions by what the run really took."""

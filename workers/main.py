@@ -8,6 +8,7 @@ import secrets
 import signal
 import socket
 import threading
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,11 +16,13 @@ import torch
 
 from app.contract.cards import WorkerCard
 from app.contract.settings import QueueSettings
+from app.contract.tracing import open_tracing
 from app.contract.worker_queue import RedisWorkerQueue
 from workers.batch import Desk
 from workers.calibration_files import FOLDER, load_book, load_corrections
 from workers.costing import measure_costs
 from workers.errors import CalibrationError, ModelError
+from workers.job_traces import JobTraces
 from workers.loop import LoopSettings, WorkerLoop
 from workers.pipeline import load
 from workers.telemetry import WorkerMetrics, serve
@@ -29,12 +32,14 @@ from workers.warming import warm_up
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from app.contract.tracing import Tracing
     from schedules.book import PlanBook
     from workers.pipeline import Model
 
 log = logging.getLogger(__name__)
 MAX_BATCH = {"cpu": 4, "cuda": 8}
 COSTS_S = 0.6
+SERVICE = "blockcache-worker"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +54,7 @@ class WorkerSettings:
     threads: int | None = None
     metrics_host: str = "127.0.0.1"
     metrics_port: int = 0
+    otlp_endpoint: str | None = None
     queue: QueueSettings = field(default_factory=QueueSettings)
     loop: LoopSettings = field(default_factory=LoopSettings)
 
@@ -56,9 +62,15 @@ class WorkerSettings:
 def run(settings: WorkerSettings) -> None:
     """Load, measure, warm up, then serve until SIGTERM or SIGINT.
 
-    Raises ModelError or CalibrationError in one sentence when the worker cannot start.
+    Raises ModelError, CalibrationError or TracingUnavailable in one sentence when the worker cannot
+    start.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    with closing(open_tracing(settings.otlp_endpoint, SERVICE)) as tracing:
+        _serve(settings, tracing)
+
+
+def _serve(settings: WorkerSettings, tracing: Tracing) -> None:
     if settings.threads:
         torch.set_num_threads(settings.threads)
     model = load(settings.model)
@@ -70,7 +82,7 @@ def run(settings: WorkerSettings) -> None:
     desk, card = prepare(model, settings)
     took = warm_up(desk)
     queue = RedisWorkerQueue.connect(settings.store_url, settings.queue)
-    loop = WorkerLoop(queue, desk, card, metrics, settings.loop, took)
+    loop = WorkerLoop(queue, desk, card, metrics, settings.loop, took, JobTraces(tracing))
     for number in (signal.SIGTERM, signal.SIGINT):
         # A thread of its own: a handler may interrupt the loop inside a lock that `stop` needs.
         signal.signal(number, lambda *_: threading.Thread(target=loop.stop).start())

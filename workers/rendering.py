@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from schedules.schedule import Counts
+    from workers.cached_unet import CacheRun
     from workers.pipeline import Model
     from workers.sampler import Frame, OnDenoised, OnStep, Prompt
 
@@ -27,7 +29,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """Finished pictures as files, in the order of their prompts, and what really happened."""
+    """Finished pictures as files, in the order of their prompts, and what really happened.
+
+    `step_ms` holds what each step took of `denoise_ms`; `began_s` is on the monotonic clock.
+    """
 
     images: tuple[bytes, ...]
     counts: Counts
@@ -35,6 +40,8 @@ class Rendered:
     denoise_ms: float
     decode_ms: float
     png_ms: float
+    step_ms: tuple[float, ...] = field(default=(), kw_only=True)
+    began_s: float = field(default=0.0, kw_only=True)
 
     @property
     def total_ms(self) -> float:
@@ -60,18 +67,36 @@ def render(
 
     Raises Stopped when `on_step` says so.
     """
+    began_s = time.monotonic()
     marks = [time.perf_counter()]
     conditioning = encode(model, prompts, frame)
     start = initial_latents(model, prompts, frame)
     _mark(model, marks)
-    latents, counts = denoise(model, conditioning, start, frame, on_step, on_denoised)
+    watched = _Watched(on_step, marks[-1])
+    latents, counts = denoise(model, conditioning, start, frame, watched, on_denoised)
     _mark(model, marks)
     pixels = to_pixels(decode(model, latents))
     _mark(model, marks)
     images = tuple(to_file(row, picture) for row, picture in enumerate(pixels))
     marks.append(time.perf_counter())
-    stages = [(b - a) * 1e3 for a, b in pairwise(marks)]
-    return Rendered(images, counts, *stages)
+    step_ms = tuple(_apart_ms(watched.marks))
+    return Rendered(images, counts, *_apart_ms(marks), step_ms=step_ms, began_s=began_s)
+
+
+class _Watched:
+    """Asks `on_step` after each step and notes when."""
+
+    def __init__(self, on_step: OnStep, began_s: float) -> None:
+        self.marks = [began_s]
+        self._on_step = on_step
+
+    def __call__(self, step: int, run: CacheRun, latents: Tensor) -> bool:
+        self.marks.append(time.perf_counter())
+        return self._on_step(step, run, latents)
+
+
+def _apart_ms(marks: Sequence[float]) -> list[float]:
+    return [(b - a) * 1e3 for a, b in pairwise(marks)]
 
 
 def _mark(model: Model, marks: list[float]) -> None:

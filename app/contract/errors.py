@@ -7,6 +7,7 @@ ContractError
 ├── AlreadyAccepted   the idempotency key stands for a job that was accepted before
 ├── KeyReused         the idempotency key stands for another request
 ├── WaitTimeout       no outcome arrived in time
+├── TracingUnavailable  traces are asked for and cannot be exported
 └── StoreUnavailable  the store cannot be reached, started, or refuses to write
     └── StoreForgets  the store is set up to evict what was accepted
 """
@@ -46,6 +47,10 @@ class KeyReused(ContractError):
 
 class WaitTimeout(ContractError):
     """No outcome arrived within the time the caller was ready to wait."""
+
+
+class TracingUnavailable(ContractError):
+    """Traces are asked for and cannot be exported; the message says why."""
 
 
 class StoreUnavailable(ContractError):

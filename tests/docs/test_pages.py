@@ -25,7 +25,7 @@ COMPOSE = ROOT / "docker-compose.yml"
 # Settings whose default is said in words.
 IN_WORDS = {
     *("store_url", "keys", "keys_file", "cors_origins", "models", "grace_ms"),
-    *("webhook_secret", "webhook_networks"),
+    *("webhook_secret", "webhook_networks", "otlp_endpoint"),
 }
 
 
@@ -72,8 +72,8 @@ def test_variables_of_clients_are_documented_and_nothing_else() -> None:
     documented = {row[0].strip("`") for row in rows(SETTINGS, "Clients")}
     read = {option.envvar for option in options(blockcache) if option.envvar}
 
-    # The store's URL is the gateway's setting too, and documented there.
-    assert documented == read - {"BLOCKCACHE_STORE_URL"}
+    # These are the gateway's settings too, and documented there.
+    assert documented == read - {"BLOCKCACHE_STORE_URL", "BLOCKCACHE_OTLP_ENDPOINT"}
 
 
 def test_variables_of_compose_are_documented_and_nothing_else() -> None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from app.contract.gateway_queue import RedisGatewayQueue
+from app.contract.tracing import OFF
 from app.serve import bind, server
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import uvicorn
 
     from app.contract.settings import QueueSettings
+    from app.contract.tracing import Tracing
     from app.settings import Settings
 
 
@@ -30,11 +32,13 @@ def wait_until(condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
 
 
 @contextmanager
-def running_gateway(settings: Settings, queue_settings: QueueSettings) -> Iterator[str]:
+def running_gateway(
+    settings: Settings, queue_settings: QueueSettings, tracing: Tracing = OFF
+) -> Iterator[str]:
     """Run a gateway in a thread; yield its URL."""
     with bind(settings.host, settings.port) as bound:
         started: list[uvicorn.Server] = []
-        serving = _serve(settings, queue_settings, bound, started)
+        serving = _serve(settings, queue_settings, bound, started, tracing)
         thread = threading.Thread(target=asyncio.run, args=(serving,))
         thread.start()
         wait_until(lambda: bool(started) and started[0].started)
@@ -50,10 +54,11 @@ async def _serve(
     queue_settings: QueueSettings,
     bound: socket.socket,
     started: list[uvicorn.Server],
+    tracing: Tracing,
 ) -> None:
     queue = RedisGatewayQueue.connect(settings.store_url, queue_settings)
     try:
-        started.append(server(settings, queue))
+        started.append(server(settings, queue, tracing))
         await started[0].serve(sockets=[bound])
     finally:
         await queue.aclose()

@@ -11,10 +11,12 @@ import numpy as np
 from PIL import Image
 
 from app.contract.jobs import Failure, Result
+from app.contract.tracing import OFF
 from app.contract.worker_queue import RedisWorkerQueue
 from tests.builders import a_card
 from tests.tiny_books import costs_for
 from workers.batch import Desk
+from workers.job_traces import JobTraces
 from workers.loop import LoopSettings, WorkerLoop
 from workers.telemetry import WorkerMetrics
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from app.contract.gateway_queue import RedisGatewayQueue
     from app.contract.jobs import Job, JobState
     from app.contract.settings import QueueSettings
+    from app.contract.tracing import Tracing
     from schedules.book import PlanBook
     from schedules.cost import CostModel
     from workers.pipeline import Model
@@ -37,7 +40,14 @@ QUICK = LoopSettings(
 class Running:
     """A worker loop in a thread of its own."""
 
-    def __init__(self, url: str, settings: QueueSettings, desk: Desk, patience: LoopSettings):
+    def __init__(
+        self,
+        url: str,
+        settings: QueueSettings,
+        desk: Desk,
+        patience: LoopSettings,
+        tracing: Tracing = OFF,
+    ):
         self.metrics = WorkerMetrics(desk.model.name)
         self._queue = RedisWorkerQueue.connect(url, settings)
         card = a_card(
@@ -48,7 +58,9 @@ class Running:
             costs=desk.costs,
             ready=False,
         )
-        self._loop = WorkerLoop(self._queue, desk, card, self.metrics, patience)
+        self._loop = WorkerLoop(
+            self._queue, desk, card, self.metrics, patience, traces=JobTraces(tracing)
+        )
         self._thread = threading.Thread(target=self._loop.run, daemon=True)
         self._thread.start()
 
@@ -75,10 +87,11 @@ def running(
     book: PlanBook,
     patience: LoopSettings = QUICK,
     costs: CostModel | None = None,
+    tracing: Tracing = OFF,
 ) -> Iterator[Running]:
     """Run a worker for the length of the context."""
     desk = Desk("worker-1", model, book, costs or costs_for(model))
-    worker = Running(url, settings, desk, patience)
+    worker = Running(url, settings, desk, patience, tracing)
     try:
         yield worker
     finally:

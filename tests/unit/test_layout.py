@@ -47,11 +47,12 @@ def loaded_by(module: str) -> set[str]:
     [
         ("schedules.planner", {"torch", "redis", "fastapi", "pydantic"}),
         ("app.contract.worker_queue", {"torch", "fastapi", "pydantic"}),
-        ("app.main", {"torch", "diffusers", "transformers"}),
+        ("app.main", {"torch", "diffusers", "transformers", "opentelemetry.exporter"}),
+        ("app.serve", {"opentelemetry.exporter"}),
         ("app.commands", {"torch", "fastapi", "redis"}),
         ("app.judge.commands", {"torch", "fastapi", "redis"}),
         ("workers.commands", {"torch", "diffusers", "fastapi"}),
-        ("workers.main", {"fastapi", "starlette", "uvicorn"}),
+        ("workers.main", {"fastapi", "starlette", "uvicorn", "opentelemetry.exporter"}),
     ],
 )
 def test_importing_stays_light(module: str, heavy: set[str]) -> None:
