@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from tests.deploy.queries import ROOT, read_yaml
 
 # What the image sets.
 IMAGE = {"BLOCKCACHE_HOST": "0.0.0.0", "BLOCKCACHE_PORT": "8000"}  # noqa: S104 in a container
+# ${NAME:-default}, as Compose fills it in where NAME is not set.
+UNSET = re.compile(r"\$\{\w+:-([^}]*)\}")
 KEYED = ("cpu", "gpu", "keda", "keda-redis")
 
 
@@ -57,7 +60,8 @@ def test_a_composed_gateway_starts_once_a_key_is_made(tmp_path: Path) -> None:
     subprocess.run([ROOT / "deploy" / "secrets", tmp_path], check=True, capture_output=True)
     file = tmp_path / "api_keys"
     gateway = composed()["services"]["gateway"]
-    environment = {**IMAGE, **gateway["environment"], "BLOCKCACHE_DEFAULT_BUDGET_MS": "10000"}
+    by_default = {n: UNSET.sub(r"\1", text) for n, text in gateway["environment"].items()}
+    environment = {**IMAGE, **by_default}
     assert environment["BLOCKCACHE_KEYS_FILE"] == "/run/secrets/api_keys"
     assert "api_keys" in gateway["secrets"]
 
