@@ -48,7 +48,8 @@ class Speed:
     def probed(self, took: Took) -> None:
         """Learn from a picture that was predicted with the costs of now."""
         measured_ms = took.predicted_ms / self.costs.drift.median - self._extra_ms
-        self._runs.append(Took(measured_ms, took.actual_ms))
+        if measured_ms > 0:
+            self._runs.append(Took(measured_ms, took.actual_ms))
         self._correct()
 
     def _correct(self) -> None:
