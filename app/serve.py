@@ -66,10 +66,9 @@ def run(settings: Settings) -> None:
         # uvicorn raises the signal again once it has stopped; by then it has been obeyed.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)
-        # uvloop's loop where there is one: uvicorn takes it only when it starts the loop itself.
-        loop = uvicorn.Config("", log_config=None).get_loop_factory()
-        with asyncio.Runner(loop_factory=loop) as runner:
-            runner.run(_serve(settings, bound, tracing))
+        # Not uvloop: a connection that the store drops fails there with a RuntimeError, which the
+        # store's client does not take for one.
+        asyncio.run(_serve(settings, bound, tracing))
 
 
 def server(settings: Settings, queue: GatewayQueue, tracing: Tracing = OFF) -> uvicorn.Server:
