@@ -173,13 +173,13 @@ def _refitted(desk: Desk, ordered: Plan, left_ms: float, batch: int, job: Job) -
     promised: where that is unknown, the best of this worker's own plans that fits takes its place.
     """
     book, floor = _allowed(desk.book, job), job.min_quality
-    if job.exact and desk.can_run(ordered):
+    if not desk.can_run(ordered):
+        return best(left_ms, limited(book, desk.aim.limit, floor), desk.costs, batch, floor)
+    if job.exact:
         return price(ordered, desk.costs, batch=batch)
-    if desk.can_run(ordered):
-        how = (left_ms, book, desk.costs, desk.aim)
-        shown_ms = job.previews * desk.costs.preview_ms
-        return settle(ordered, *how, batch=batch, min_quality=floor, reserved_ms=shown_ms)
-    return best(left_ms, limited(book, desk.aim.limit, floor), desk.costs, batch, floor)
+    how = (left_ms, book, desk.costs, desk.aim)
+    shown_ms = job.previews * desk.costs.preview_ms
+    return settle(ordered, *how, batch=batch, min_quality=floor, reserved_ms=shown_ms)
 
 
 def _allowed(book: PlanBook, job: Job) -> PlanBook:

@@ -30,8 +30,11 @@ def warm_up(desk: Desk) -> list[Took]:
     The very first picture pays for what a process does only once, and is not counted.
     """
     chosen = warm_up_plans(desk.book.frontier(desk.costs), desk.costs)
-    _, *found = [_took(desk, plan) for plan in (chosen[0], *chosen * WARM_UP_ROUNDS)]
-    return found
+    found = []
+    for plan in (chosen[0], *chosen * WARM_UP_ROUNDS):
+        time.sleep(PAUSE_S)
+        found.append(_took(desk, plan))
+    return found[1:]
 
 
 def probe(desk: Desk) -> Took:
@@ -50,6 +53,5 @@ def _took(desk: Desk, plan: Plan) -> Took:
     guidance_scale = float(desk.book.made.get("guidance_scale", 7.5))
     size, correction = (desk.book.width, desk.book.height), desk.correction_of(plan)
     frame = Frame(*size, guidance_scale, plan.solver, plan.schedule, correction)
-    time.sleep(PAUSE_S)
     made = render(desk.model, [Prompt("a red apple", None, 0)], frame)
     return Took(price(plan, desk.costs).predicted_ms, made.total_ms)

@@ -47,7 +47,8 @@ def a_file(claim: Claimed, seed: int) -> bytes:
 class FakeWorker:
     """Serves until closed. While `gate` is closed it holds what it claimed, one step finished.
 
-    `delay_s` makes it slow; `failing` makes it fail every job with that reason.
+    It hears of a cancellation only while `listening`. `delay_s` makes it slow; `failing` makes it
+    fail every job with that reason.
     """
 
     def __init__(
@@ -65,6 +66,8 @@ class FakeWorker:
         self.gate = threading.Event()
         self.gate.set()
         self.holding = threading.Event()
+        self.listening = threading.Event()
+        self.listening.set()
         self.claimed: list[Job] = []
         self.cancelled: list[str] = []
         self._queue = RedisWorkerQueue.connect(url, settings)
@@ -79,6 +82,7 @@ class FakeWorker:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self.gate.set()
+        self.listening.set()
         self._thread.join(10)
         self._queue.retire(self.card.worker)
         self._queue.close()
@@ -100,6 +104,7 @@ class FakeWorker:
         self.holding.set()
         until = time.monotonic() + self.delay_s
         while wanted and (time.monotonic() < until or not self.gate.wait(0.02)):
+            self.listening.wait()
             wanted = self._queue.report([claim], 1)
         self.holding.clear()
         if claim.job.id not in wanted:
