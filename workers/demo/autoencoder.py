@@ -34,32 +34,43 @@ def lesson(
     torch.manual_seed(0)
     networks: Any = nn.ModuleDict({"vae": autoencoder(preset)})
     networks.to(device, memory_format=torch.channels_last)
-    pixels = torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous()
+    pixels = torch.from_numpy(pictures).to(device)
+    side = preset.crop // (preset.side // preset.latent_side)
+    shape = (preset.autoencoder.batch, preset.latent_channels, side, side)
 
-    def loss(nets: nn.ModuleDict, generator: torch.Generator) -> Tensor:
+    def draw(generator: torch.Generator) -> tuple[Tensor, Tensor]:
         crops = random_crops(pixels, preset.autoencoder.batch, preset.crop, generator)
-        x = (crops.float() / 127.5 - 1).to(device)
-        return reconstruction_loss(nets["vae"], x, generator)
+        noise = torch.randn(shape, generator=generator, device=device)
+        return crops.float() / 127.5 - 1, noise
 
-    return Lesson(networks, loss, preset.autoencoder, state, half=preset.half)
+    def loss(nets: nn.ModuleDict, x: Tensor, noise: Tensor) -> Tensor:
+        return reconstruction_loss(nets["vae"], x, noise)
+
+    return Lesson(networks, draw, loss, preset.autoencoder, state, half=preset.half)
 
 
 def random_crops(pixels: Tensor, count: int, side: int, generator: torch.Generator) -> Tensor:
-    """Return `count` crops, count × 3 × side × side, each from a random picture and place."""
+    """Return `count` crops, count × 3 × side × side, each from a random picture and place.
 
-    def draw(below: int) -> list[int]:
-        found: list[int] = torch.randint(below, (count,), generator=generator).tolist()
-        return found
+    `pixels` are N × height × width × 3, on the generator's device.
+    """
 
-    room = pixels.shape[-1] - side + 1
-    places = zip(draw(len(pixels)), draw(room), draw(room), strict=True)
-    return torch.stack([pixels[i, :, y : y + side, x : x + side] for i, y, x in places])
+    def draw(below: int) -> Tensor:
+        return torch.randint(below, (count, 1, 1), generator=generator, device=generator.device)
+
+    along = torch.arange(side, device=generator.device)
+    room = pixels.shape[1] - side + 1
+    which, down, right = draw(len(pixels)), draw(room), draw(room)
+    crops = pixels[which, down + along.view(1, side, 1), right + along.view(1, 1, side)]
+    return crops.permute(0, 3, 1, 2)
 
 
-def reconstruction_loss(vae: Any, x: Tensor, generator: torch.Generator) -> Tensor:
-    """Return errors of pixels and of edges, and a little pull of the latents towards N(0, 1)."""
+def reconstruction_loss(vae: Any, x: Tensor, noise: Tensor) -> Tensor:
+    """Return errors of pixels and of edges, and a little pull of the latents towards N(0, 1).
+
+    `noise` is the standard normal of which the latents are drawn, in their shape.
+    """
     posterior = vae.encode(x).latent_dist
-    noise = torch.randn(posterior.mean.shape, generator=generator).to(x.device)
     made = vae.decode(posterior.mean + posterior.std * noise).sample.float()
     pixels = (made - x).abs().mean() + SQUARED_WEIGHT * (made - x).square().mean()
     edges = sum((e - f).abs().mean() for e, f in zip(_edges(made), _edges(x), strict=True))

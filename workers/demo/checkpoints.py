@@ -11,6 +11,7 @@ from workers.demo.errors import UnusableParts
 from workers.tensor_files import write_tensors
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from torch import Tensor, nn
@@ -19,18 +20,20 @@ if TYPE_CHECKING:
 NETWORK, OPTIMIZER = "network", "optimizer"
 
 
-def save(path: Path, network: nn.Module, optimizer: Optimizer, step: int) -> None:
+def save(path: Path, network: nn.Module, optimizers: Sequence[Optimizer], step: int) -> None:
     """Write the state after `step` steps; what was there before stays until all is written."""
     tensors = {f"{NETWORK}.{name}": tensor for name, tensor in network.state_dict().items()}
-    for index, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"{OPTIMIZER}.{index}.{name}": value for name, value in state.items()}
+    for which, optimizer in enumerate(optimizers):
+        for index, state in optimizer.state_dict()["state"].items():
+            begin = f"{OPTIMIZER}.{which}.{index}"
+            tensors |= {f"{begin}.{name}": value for name, value in state.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     owned = {name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}
     write_tensors(path, owned, {"step": str(step)})
 
 
-def load(path: Path, network: nn.Module, optimizer: Optimizer) -> int:
-    """Read what `save` wrote into network and optimiser; return the step, 0 without a file.
+def load(path: Path, network: nn.Module, optimizers: Sequence[Optimizer]) -> int:
+    """Read what `save` wrote into network and optimisers; return the step, 0 without a file.
 
     Raises UnusableParts when the file is damaged or of other networks.
     """
@@ -41,13 +44,14 @@ def load(path: Path, network: nn.Module, optimizer: Optimizer) -> int:
         network.load_state_dict(_under(NETWORK, tensors))
     except (SafetensorError, RuntimeError) as error:
         raise UnusableParts(f"{path} is no state of this training: remove it to begin") from error
-    _restore(optimizer, tensors)
+    for which, optimizer in enumerate(optimizers):
+        _restore(optimizer, _under(f"{OPTIMIZER}.{which}", tensors))
     return steps_done(path)
 
 
 def _restore(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
     states: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in _under(OPTIMIZER, tensors).items():
+    for name, tensor in tensors.items():
         index, _, field = name.partition(".")
         states.setdefault(int(index), {})[field] = tensor
     groups: Any = optimizer.state_dict()["param_groups"]

@@ -12,7 +12,7 @@ from workers.demo.learning import Lesson
 from workers.demo.networks import noise_schedule, text_encoder, unet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from torch import Tensor
@@ -20,22 +20,27 @@ if TYPE_CHECKING:
 
     from workers.demo.presets import Preset
 
-    Caption = Callable[[int, torch.Generator], str]
-
 SNR_CAP = 5.0
 UNCONDITIONAL = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What is learnt from: latents (N × C × h × w: mean and deviation), and words for each.
+    """What is learnt from: N pictures' latents and words, and what no words are.
 
-    `caption(i, generator)` words picture i, differently every time.
+    `mean` and `deviation` are N × C × h × w, `tokens` N × wordings × length, `silence` of that
+    length.
     """
 
     mean: Tensor
     deviation: Tensor
-    caption: Caption
+    tokens: Tensor
+    silence: Tensor
+
+    def to(self, device: torch.device) -> Material:
+        """Return the same on a device."""
+        parts = (self.mean, self.deviation, self.tokens, self.silence)
+        return Material(*(part.to(device) for part in parts))
 
 
 def lesson(
@@ -45,55 +50,56 @@ def lesson(
     torch.manual_seed(0)
     networks: Any = nn.ModuleDict({"unet": unet(preset), "text": text_encoder(preset, words)})
     networks.to(device, memory_format=torch.channels_last)
-    scheduler = noise_schedule()
-    if preset.compiled:
-        networks["unet"].compile()
+    scheduler, material = noise_schedule(), material.to(device)
 
-    def loss(nets: nn.ModuleDict, generator: torch.Generator) -> Tensor:
-        latents, texts = batch(material, preset.diffusion.batch, generator)
-        tokens = _tokens(words, texts).to(device)
-        states = nets["text"](tokens).last_hidden_state
-        return denoising_loss(nets["unet"], scheduler, latents.to(device), states, generator)
+    def draw(generator: torch.Generator) -> tuple[Tensor, ...]:
+        latents, tokens = batch(material, preset.diffusion.batch, generator)
+        return (tokens, *noised(scheduler, latents, generator))
 
-    return Lesson(networks, loss, preset.diffusion, state, half=preset.half)
+    def loss(nets: nn.ModuleDict, tokens: Tensor, *asked: Tensor) -> Tensor:
+        return denoising_loss(nets["unet"], nets["text"](tokens).last_hidden_state, *asked)
+
+    course, half, compiled = preset.diffusion, preset.half, preset.compiled
+    return Lesson(networks, draw, loss, course, state, half=half, compiled=compiled)
 
 
-def batch(
-    material: Material, count: int, generator: torch.Generator
-) -> tuple[Tensor, Sequence[str]]:
-    """Draw latents with their posterior's noise, and captions, some of them empty."""
-    chosen = torch.randint(len(material.mean), (count,), generator=generator)
+def batch(material: Material, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Draw latents with their posterior's noise, and one wording of each, some of them silent."""
+    where = generator.device
+    wordings = material.tokens.shape[1]
+    chosen = torch.randint(len(material.mean), (count,), generator=generator, device=where)
+    worded = torch.randint(wordings, (count,), generator=generator, device=where)
+    silent = torch.rand(count, 1, generator=generator, device=where) < UNCONDITIONAL
     mean = material.mean[chosen]
-    noise = torch.randn(mean.shape, generator=generator)
-    silent = torch.rand(count, generator=generator) < UNCONDITIONAL
-    texts = [
-        "" if quiet else material.caption(int(i), generator)
-        for i, quiet in zip(chosen, silent, strict=True)
-    ]
-    return mean + material.deviation[chosen] * noise, texts
+    noise = torch.randn(mean.shape, generator=generator, device=where)
+    tokens = torch.where(silent, material.silence, material.tokens[chosen, worded])
+    return mean + material.deviation[chosen] * noise, tokens
 
 
-def denoising_loss(
-    denoiser: Any, scheduler: Any, latents: Tensor, states: Tensor, generator: torch.Generator
-) -> Tensor:
-    """Return the weighted squared error of the predicted velocity.
+def noised(scheduler: Any, latents: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
+    """Return noisy latents, their timesteps, the velocity to predict, and each one's weight.
 
     Timesteps are spread evenly over the batch. Weights as in Hang et al., ICCV 2023, for
     v-prediction, but with SNR + 1 for SNR, so that the last timestep, where the SNR is 0, counts.
     """
-    count, device = len(latents), latents.device
+    count, where = len(latents), generator.device
     total = scheduler.config.num_train_timesteps
-    offsets = torch.rand(count, generator=generator)
-    places = (torch.arange(count) + offsets) / count * total
-    timesteps = places.long().clamp(max=total - 1).to(device)
-    noise = torch.randn(latents.shape, generator=generator).to(device)
+    offsets = torch.rand(count, generator=generator, device=where)
+    places = (torch.arange(count, device=where) + offsets) / count * total
+    timesteps = places.long().clamp(max=total - 1)
+    noise = torch.randn(latents.shape, generator=generator, device=where)
     noisy = scheduler.add_noise(latents, noise, timesteps)
     wanted = scheduler.get_velocity(latents, noise, timesteps)
+    return noisy, timesteps, wanted, weights(scheduler.alphas_cumprod.to(where)[timesteps])
+
+
+def denoising_loss(
+    denoiser: Any, states: Tensor, noisy: Tensor, timesteps: Tensor, wanted: Tensor, weight: Tensor
+) -> Tensor:
+    """Return the weighted squared error of the predicted velocity."""
     found = denoiser(noisy, timesteps, states, return_dict=False)[0]
-    errors = (found.float() - wanted).square().flatten(1).mean(1)
-    alphas = scheduler.alphas_cumprod.to(device)[timesteps]
-    loss: Tensor = (errors * weights(alphas)).mean()
-    return loss
+    errors: Tensor = (found.float() - wanted).square().flatten(1).mean(1)
+    return (errors * weight).mean()
 
 
 def weights(alphas_cumprod: Tensor) -> Tensor:
@@ -102,7 +108,8 @@ def weights(alphas_cumprod: Tensor) -> Tensor:
     return torch.minimum(torch.ones_like(share), SNR_CAP * share)
 
 
-def _tokens(words: CLIPTokenizer, texts: Sequence[str]) -> Tensor:
+def tokens_of(words: CLIPTokenizer, texts: Sequence[str]) -> Tensor:
+    """Return the tokens of texts, each padded or cut to the tokenizer's length."""
     found: Tensor = words(
         list(texts), padding="max_length", truncation=True, return_tensors="pt"
     ).input_ids

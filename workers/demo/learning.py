@@ -10,26 +10,31 @@ from __future__ import annotations
 
 import math
 import time
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from workers.demo import checkpoints
+from workers.demo.muon import Muon, matrices_of
+from workers.demo.replaying import Replayed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from torch import Tensor
+    from torch.optim import Optimizer
 
     from workers.demo.presets import Course
 
-    OnStep = Callable[["Learner", float], None]
+    OnStep = Callable[["Learner", Tensor], None]
 
 WEIGHT_DECAY = 0.01
+ADAM_SHARE = 0.1  # of the matrices' learning rate, for all that are none
 BETAS = (0.9, 0.99)
 CLIP_NORM = 1.0
 SAVE_EVERY_S = 120.0
@@ -39,43 +44,49 @@ SAVE_EVERY_S = 120.0
 class Lesson:
     """One stage: networks to train together, their loss, and where the state is kept.
 
-    `loss(networks, generator)` returns the mean loss of one batch drawn with the generator.
+    `draw(generator)` returns the tensors of one random batch, on the generator's device, in the
+    same shapes every time; `loss(networks, *tensors)` the mean loss on them.
     """
 
     networks: nn.ModuleDict
-    loss: Callable[[nn.ModuleDict, torch.Generator], Tensor]
+    draw: Callable[[torch.Generator], tuple[Tensor, ...]]
+    loss: Callable[..., Tensor]
     course: Course
     state: Path
     half: bool = False
+    compiled: bool = False
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks are."""
+        return next(self.networks.parameters()).device
 
 
 class Learner:
-    """Trains one lesson step by step; picks up where its state file left off."""
+    """Trains one lesson step by step; picks up where its state file left off.
+
+    Matrices learn by Muon, everything else by AdamW.
+    """
 
     def __init__(self, lesson: Lesson) -> None:
         self._lesson = lesson
         self._networks = lesson.networks
-        average = get_ema_multi_avg_fn(lesson.course.averaging)
-        self._average = AveragedModel(lesson.networks, multi_avg_fn=average)
-        self._both = nn.ModuleDict({"now": self._networks, "average": self._average})
-        self._optimizer = torch.optim.AdamW(
-            self._networks.parameters(), betas=BETAS, weight_decay=WEIGHT_DECAY, fused=True
-        )
-        self.done = checkpoints.load(lesson.state, self._both, self._optimizer)
-
-    @property
-    def averaged(self) -> nn.ModuleDict:
+        self.averaged = deepcopy(lesson.networks).requires_grad_(False)
         """The running average of the networks: what is worth keeping."""
-        found = self._average.module
-        if not isinstance(found, nn.ModuleDict):
-            raise TypeError(f"the average holds a {type(found).__name__}")
-        return found
+        self._both = nn.ModuleDict({"now": self._networks, "average": self.averaged})
+        self._average = get_ema_multi_avg_fn(lesson.course.averaging)
+        self._optimizers = optimizers(lesson.networks, lesson.device)
+        self._update = Replayed(self._updated)
+        self.done = checkpoints.load(lesson.state, self._both, self._optimizers)
+        if lesson.compiled:
+            for network in lesson.networks.values():
+                network.compile()
 
     def save(self) -> None:
         """Write the state, so that a later run goes on from here."""
-        checkpoints.save(self._lesson.state, self._both, self._optimizer, self.done)
+        checkpoints.save(self._lesson.state, self._both, self._optimizers, self.done)
 
-    def losses(self) -> Iterator[float]:
+    def losses(self) -> Iterator[Tensor]:
         """Train to the end of the course, yielding each step's loss; saves every few minutes."""
         saved_s = time.monotonic()
         while self.done < self._lesson.course.steps:
@@ -85,21 +96,48 @@ class Learner:
                 saved_s = time.monotonic()
         self.save()
 
-    def _step(self) -> float:
+    def _step(self) -> Tensor:
+        rate = learning_rate(self._lesson.course, self.done)
+        for optimizer, share in zip(self._optimizers, (ADAM_SHARE, 1.0), strict=False):
+            for group in optimizer.param_groups:
+                group["lr"].fill_(rate * share)
+        generator = torch.Generator(self._lesson.device).manual_seed(self.done)
+        loss = self._update(*self._lesson.draw(generator))
+        self.done += 1
+        return loss.clone()
+
+    def _updated(self, *batch: Tensor) -> Tensor:
         lesson = self._lesson
-        for group in self._optimizer.param_groups:
-            group["lr"] = learning_rate(lesson.course, self.done)
-        device = next(self._networks.parameters()).device
-        generator = torch.Generator().manual_seed(self.done)
-        self._optimizer.zero_grad()
-        with torch.autocast(device.type, torch.bfloat16, enabled=lesson.half):
-            loss = lesson.loss(self._networks, generator)
+        for optimizer in self._optimizers:
+            optimizer.zero_grad()
+        with torch.autocast(lesson.device.type, torch.bfloat16, enabled=lesson.half):
+            loss = lesson.loss(self._networks, *batch)
         loss.backward()
         nn.utils.clip_grad_norm_(self._networks.parameters(), CLIP_NORM)
-        self._optimizer.step()
-        self._average.update_parameters(self._networks)
-        self.done += 1
-        return float(loss.detach())
+        for optimizer in self._optimizers:
+            optimizer.step()
+        pair = (list(nets.parameters()) for nets in (self.averaged, self._networks))
+        self._average(*pair, self.done)
+        return loss.detach()
+
+
+def optimizers(networks: nn.Module, device: torch.device) -> tuple[Optimizer, ...]:
+    """Return AdamW for what is no matrix and Muon for the matrices, if there are any.
+
+    Their learning rates are tensors, so that a captured step can follow them.
+    """
+    matrices, others = matrices_of(networks)
+    adam = torch.optim.AdamW(
+        others,
+        lr=torch.zeros((), device=device),
+        betas=BETAS,
+        weight_decay=WEIGHT_DECAY,
+        fused=True,
+        capturable=device.type == "cuda",
+    )
+    if not matrices:
+        return (adam,)
+    return adam, Muon(matrices, torch.zeros((), device=device), WEIGHT_DECAY)
 
 
 def learning_rate(course: Course, step: int) -> float:

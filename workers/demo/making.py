@@ -13,7 +13,7 @@ from workers.demo.captions import canonical, caption
 from workers.demo.dataset import Dataset, build
 from workers.demo.exporting import Parts, read_parts
 from workers.demo.generating import generate
-from workers.demo.learning import Lesson, learn
+from workers.demo.learning import learn
 from workers.demo.networks import tokenizer
 from workers.demo.sheets import grid_sheet
 from workers.images import to_png
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from transformers import CLIPTokenizer
 
-    from workers.demo.learning import Learner
+    from workers.demo.learning import Learner, Lesson
     from workers.demo.presets import Preset
 
     Progress = Callable[..., None]
 
-READINGS = 40
+READINGS = 64
 SEED = 0
 SAMPLES = 24
-SAMPLE_EVERY = 500
+SHEETS = 20
 NOTE_EVERY = 25
 
 
@@ -79,9 +79,8 @@ class Workshop:
 
     def words(self, data: Dataset) -> CLIPTokenizer:
         """Return a tokenizer that has read every training caption in many wordings."""
-        rng, entries = np.random.default_rng(SEED), data.training.entries
-        worded = [caption(entry, rng) for entry in entries for _ in range(READINGS)]
-        names = [canonical(entry) for entry in entries]
+        names = [canonical(entry) for entry in data.training.entries]
+        worded = wordings(data.training)
         return tokenizer([*names, *worded], self.preset.vocabulary, self.preset.tokens)
 
     def denoiser(
@@ -94,10 +93,11 @@ class Workshop:
         note = self._noted("UNet", self.preset.diffusion.steps)
         captions = [canonical(entry) for entry in data.training.entries]
         shown = captions[:: -(-len(captions) // SAMPLES)]
+        every = -(-self.preset.diffusion.steps // SHEETS)
 
-        def on_step(learner: Learner, loss: float) -> None:
+        def on_step(learner: Learner, loss: Tensor) -> None:
             note(learner, loss)
-            if learner.done % SAMPLE_EVERY == 0:
+            if learner.done % every == 0:
                 parts = _parts(learner.averaged, vae, words)
                 _draw(parts, shown, self.work / f"samples-{learner.done:06}.png")
 
@@ -105,23 +105,28 @@ class Workshop:
 
     def _denoising(self, data: Dataset, vae: AutoencoderKL, words: CLIPTokenizer) -> Lesson:
         mean, deviation = autoencoder.latents_of(vae, data.pictures)
-        material = diffusion.Material(mean, deviation, _captions(data))
+        tokens = diffusion.tokens_of(words, wordings(data)).unflatten(0, (-1, READINGS))
+        silence = diffusion.tokens_of(words, [""])[0]
+        material = diffusion.Material(mean, deviation, tokens, silence)
         return diffusion.lesson(self.preset, material, words, self.state("unet"), self.device)
 
     def state(self, stage: str) -> Path:
         """Return where the training state of a stage is kept."""
         return self.work / f"{stage}-{self.preset.side}.safetensors"
 
-    def _noted(self, stage: str, total: int) -> Callable[[Learner, float], None]:
-        path, losses = self.work / f"{stage.lower()}-losses.csv", list[float]()
+    def _noted(self, stage: str, total: int) -> Callable[[Learner, Tensor], None]:
+        path = self.work / f"{stage.lower()}-losses.csv"
+        losses: list[Tensor] = []
 
-        def note(learner: Learner, loss: float) -> None:
+        def note(learner: Learner, loss: Tensor) -> None:
             losses.append(loss)
-            self.progress(stage, learner.done, total, f"loss {loss:.3f}")
-            if learner.done % NOTE_EVERY == 0:
-                with path.open("a") as file:
-                    file.write(f"{learner.done},{sum(losses) / len(losses):.5f}\n")
-                losses.clear()
+            if learner.done % NOTE_EVERY and learner.done < total:
+                return
+            mean = float(torch.stack(losses).mean())
+            losses.clear()
+            self.progress(stage, learner.done, total, f"loss {mean:.3f}")
+            with path.open("a") as file:
+                file.write(f"{learner.done},{mean:.5f}\n")
 
         return note
 
@@ -141,9 +146,7 @@ def _quietly(_done: int, _total: int) -> None:
     """Report nothing: a few samples take seconds."""
 
 
-def _captions(data: Dataset) -> diffusion.Caption:
-    def words(i: int, generator: torch.Generator) -> str:
-        seed: Tensor = torch.randint(2**31, (), generator=generator)
-        return caption(data.entries[i], np.random.default_rng(int(seed)))
-
-    return words
+def wordings(data: Dataset) -> list[str]:
+    """Return READINGS captions of every picture, one picture after the other; always the same."""
+    rng = np.random.default_rng(SEED)
+    return [caption(entry, rng) for entry in data.entries for _ in range(READINGS)]

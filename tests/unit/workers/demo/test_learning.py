@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,18 +18,22 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 COURSE = Course(steps=8, batch=4, learning_rate=0.1, warm_up=2, averaging=0.5)
+WIDE = 16
 
 
 def lesson(state: Path, course: Course = COURSE) -> Lesson:
+    """Return a lesson for a matrix, which Muon trains, and a vector, which AdamW does."""
     torch.manual_seed(0)
-    networks = nn.ModuleDict({"line": nn.Linear(2, 1)})
+    networks = nn.ModuleDict({"map": nn.Linear(WIDE, WIDE)})
 
-    def loss(nets: nn.ModuleDict, generator: torch.Generator) -> Tensor:
-        x = torch.randn(course.batch, 2, generator=generator)
-        found: Tensor = (nets["line"](x).squeeze(1) - x.sum(1)).square().mean()
+    def draw(generator: torch.Generator) -> tuple[Tensor]:
+        return (torch.randn(course.batch, WIDE, generator=generator),)
+
+    def loss(nets: nn.ModuleDict, x: Tensor) -> Tensor:
+        found: Tensor = (nets["map"](x) - x.flip(1)).square().mean()
         return found
 
-    return Lesson(networks, loss, course, state)
+    return Lesson(networks, draw, loss, course, state)
 
 
 def weights(networks: nn.ModuleDict) -> list[float]:
@@ -58,14 +63,15 @@ def test_a_run_that_was_stopped_and_resumed_learns_what_an_uninterrupted_one_doe
 
 def test_the_loss_falls(tmp_path: Path) -> None:
     losses: list[float] = []
+    course = Course(60, 64, 0.1, 2, 0.5)
 
-    learn(lesson(tmp_path / "state", Course(60, 16, 0.1, 2, 0.5)), lambda _, x: losses.append(x))
+    learn(lesson(tmp_path / "state", course), lambda _, x: losses.append(float(x)))
 
     assert losses[-1] < losses[0] / 10
 
 
 def test_an_interruption_saves_the_state(tmp_path: Path) -> None:
-    def stop_at_four(learner: Learner, _loss: float) -> None:
+    def stop_at_four(learner: Learner, _loss: Tensor) -> None:
         if learner.done == 4:
             raise KeyboardInterrupt
 
@@ -85,7 +91,7 @@ def test_a_finished_course_is_not_trained_again(tmp_path: Path) -> None:
 
 
 def test_the_average_lies_between_start_and_end(tmp_path: Path) -> None:
-    one = lesson(tmp_path / "state", Course(2, 4, 0.1, 1, 0.9))
+    one = lesson(tmp_path / "state", Course(1, 4, 0.1, 1, 0.9))
     start = weights(one.networks)
 
     average = weights(learn(one, lambda *_: None))
@@ -105,8 +111,9 @@ def test_the_learning_rate_warms_up_and_ends_at_nothing() -> None:
 
 def test_a_state_of_other_networks_is_refused_by_name(tmp_path: Path) -> None:
     interrupted(Learner(lesson(tmp_path / "state")), after=1)
-    other = Lesson(nn.ModuleDict({"line": nn.Linear(3, 1)}), lambda *_: torch.zeros(()), COURSE,
-                   tmp_path / "state")  # fmt: skip
+    other = replace(
+        lesson(tmp_path / "state"), networks=nn.ModuleDict({"map": nn.Linear(WIDE, 2 * WIDE)})
+    )
 
     with pytest.raises(UnusableParts, match="state"):
         Learner(other)
