@@ -25,6 +25,7 @@ SQUARED_WEIGHT = 8.0
 EDGE_WEIGHT = 0.5
 KL_WEIGHT = 2e-4
 ENCODE_BATCH = 64
+LEAST_LOG_VARIANCE = -30.0  # what diffusers' AutoencoderKL cuts at
 
 
 def lesson(
@@ -99,11 +100,17 @@ def latents_of(vae: AutoencoderKL, pictures: NDArray[np.uint8]) -> tuple[Tensor,
 def standardise(vae: AutoencoderKL, pictures: NDArray[np.uint8]) -> None:
     """Change the convolutions beside the latents so that each channel has mean 0, deviation 1.
 
-    What the autoencoder makes of a picture stays the same.
+    What the autoencoder makes of a picture stays the same. A channel that says less than its own
+    noise is closed: it is 0 for every picture, so that nobody has to learn the noise.
     """
-    mean, _ = latents_of(vae, pictures)
-    centre = mean.mean((0, 2, 3)).to(vae.device)
-    scale = mean.std((0, 2, 3)).to(vae.device)
+    mean, deviation = latents_of(vae, pictures)
+    centre, scale = mean.mean((0, 2, 3)), mean.std((0, 2, 3))
+    is_open = scale > deviation.square().mean((0, 2, 3)).sqrt()
+    _standardised(vae, centre.to(vae.device), scale.to(vae.device))
+    _close(vae, torch.nonzero(~is_open).flatten().to(vae.device))
+
+
+def _standardised(vae: AutoencoderKL, centre: Tensor, scale: Tensor) -> None:
     channels = len(centre)
     quant, post = vae.quant_conv, vae.post_quant_conv
     quant.bias[:channels] -= centre
@@ -112,3 +119,13 @@ def standardise(vae: AutoencoderKL, pictures: NDArray[np.uint8]) -> None:
     quant.bias[channels:] -= 2 * scale.log()
     post.bias += (post.weight[:, :, 0, 0] @ centre.unsqueeze(1)).squeeze(1)
     post.weight *= scale.view(1, -1, 1, 1)
+
+
+def _close(vae: AutoencoderKL, closed: Tensor) -> None:
+    quant, post = vae.quant_conv, vae.post_quant_conv
+    deviations = closed + post.weight.shape[1]
+    for silent in (closed, deviations):
+        quant.weight[silent] = 0
+    quant.bias[closed] = 0
+    quant.bias[deviations] = LEAST_LOG_VARIANCE
+    post.weight[:, closed] = 0
