@@ -20,8 +20,10 @@ from app.contract.tracing import open_tracing
 from app.contract.worker_queue import RedisWorkerQueue
 from workers.batch import Desk
 from workers.calibration_files import FOLDER, load_book, load_corrections
+from workers.capturing import CudaCapturer
 from workers.costing import measure_costs
 from workers.errors import CalibrationError, ModelError
+from workers.graphs import Graphs
 from workers.job_traces import JobTraces
 from workers.loop import LoopSettings, WorkerLoop
 from workers.pipeline import load
@@ -44,7 +46,10 @@ SERVICE = "blockcache-worker"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerSettings:
-    """What a worker is told. `max_batch` None means what suits the device; port 0: no metrics."""
+    """What a worker is told. `max_batch` None means what suits the device; port 0: no metrics.
+
+    `graphs`: whether steps are recorded as CUDA graphs, where there is CUDA.
+    """
 
     model: str
     store_url: str
@@ -52,6 +57,7 @@ class WorkerSettings:
     size: tuple[int, int] | None = None
     max_batch: int | None = None
     threads: int | None = None
+    graphs: bool = True
     metrics_host: str = "127.0.0.1"
     metrics_port: int = 0
     otlp_endpoint: str | None = None
@@ -126,7 +132,12 @@ def prepare(model: Model, settings: WorkerSettings) -> tuple[Desk, WorkerCard]:
         costs=costs,
         max_batch=max_batch,
     )
-    return Desk(worker, model, book, costs, corrections), card
+    graphs = _graphs(model.device, wanted=settings.graphs)
+    return Desk(worker, model, book, costs, corrections, graphs=graphs), card
+
+
+def _graphs(device: torch.device, *, wanted: bool) -> Graphs:
+    return Graphs(CudaCapturer(device) if wanted and device.type == "cuda" else None)
 
 
 def checked_book(model: Model, folder: Path, width: int, height: int) -> PlanBook:
