@@ -10,13 +10,13 @@ Laws of this file:
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from schedules.errors import InvalidSchedule
 from schedules.schedule import Counts, Work, work_of
 from schedules.units import Role
 from workers.fixes import fixes_of
+from workers.moves import Move
 from workers.pins import Pins
 from workers.units import first_of, replaced_forward
 
@@ -31,19 +31,6 @@ if TYPE_CHECKING:
     from workers.units import BlockModule, UNetUnits, UnitModule
 
     Forward = Callable[..., Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """What decides which kernels a UNet call runs, and on which of the cached values.
-
-    `fixed` names the reused units that are corrected and says whether from two values, `forecast`
-    the computed units whose last value is kept beside the new one.
-    """
-
-    row: tuple[Work, ...]
-    fixed: tuple[tuple[int, bool], ...] = ()
-    forecast: tuple[int, ...] = ()
 
 
 class CacheRun:
@@ -264,8 +251,20 @@ def cached(
 ) -> Iterator[CacheRun]:
     """Let the UNet follow `schedule` inside this context; restores it whatever happens.
 
+    Raises what `cache_run` raises. An all-compute schedule gives bit for bit what the bare UNet
+    gives.
+    """
+    with installed(units, cache_run(units, schedule, correction)) as run:
+        yield run
+
+
+def cache_run(
+    units: UNetUnits, schedule: Schedule, correction: Correction | None = None
+) -> CacheRun:
+    """Return an empty cache for one generation.
+
     Raises InvalidSchedule when the table is for another UNet, CalibrationError when the correction
-    is for another table. An all-compute schedule gives bit for bit what the bare UNet gives.
+    is for another table.
     """
     if schedule.units != len(units.graph):
         raise InvalidSchedule(
@@ -275,8 +274,7 @@ def cached(
     two_taps = False
     if correction is not None:
         fixes, two_taps = fixes_of(correction, schedule, units), correction.is_two_tap
-    with installed(units, CacheRun(schedule, units, fixes, two_taps=two_taps)) as run:
-        yield run
+    return CacheRun(schedule, units, fixes, two_taps=two_taps)
 
 
 @contextmanager

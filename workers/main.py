@@ -29,7 +29,7 @@ from workers.loop import LoopSettings, WorkerLoop
 from workers.pipeline import load
 from workers.telemetry import WorkerMetrics, serve
 from workers.threads import settle_threads
-from workers.warming import warm_up
+from workers.warming import record, warm_up
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,6 +86,7 @@ def _serve(settings: WorkerSettings, tracing: Tracing) -> None:
     if settings.metrics_port:
         _serve_metrics(metrics, settings)
     desk, card = prepare(model, settings)
+    record(desk)
     took = warm_up(desk)
     queue = RedisWorkerQueue.connect(settings.store_url, settings.queue)
     loop = WorkerLoop(queue, desk, card, metrics, settings.loop, took, JobTraces(tracing))

@@ -20,7 +20,7 @@ from workers.capturing import CudaCapturer
 from workers.graphs import Graphs
 from workers.main import WorkerSettings, prepare
 from workers.rendering import render
-from workers.warming import warm_up
+from workers.warming import record, warm_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -194,21 +194,22 @@ def test_rendering_through_graphs_gives_pictures(model: Model, graphs: Graphs) -
 
 
 @pytest.mark.parametrize("wanted", [True, False])
-def test_a_worker_warms_its_graphs_up_unless_told_not_to(
+def test_a_worker_records_the_steps_of_its_plans_unless_told_not_to(
     models: Callable[[str], Model], tmp_path: Path, wanted: bool
 ) -> None:
     model = models("sd1")
     side = model.native_size
     book_path(tmp_path, side, side).write_text(json.dumps(book_for(model).to_dict()))
     settings = WorkerSettings(
-        model="sd1", store_url="redis://unused", plans=tmp_path, max_batch=1, graphs=wanted
+        model="sd1", store_url="redis://unused", plans=tmp_path, max_batch=2, graphs=wanted
     )
     desk, _ = prepare(model, settings)
+    record(desk)
+    count = desk.graphs.count
     warm_up(desk)
 
-    assert desk.graphs.are_on == wanted
-    assert (desk.graphs.replays > 0) == wanted
-    assert desk.graphs.wanted == 0
+    assert (desk.graphs.are_on, count > 0, desk.graphs.replays > 0) == (wanted,) * 3
+    assert (desk.graphs.count, desk.graphs.wanted) == (count, 0)
 
 
 class _Waiting(CudaCapturer):

@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
+from schedules.book import Plan, Quality
 from schedules.rules import EVERY_LAYER, all_compute, deepcache, uniform
 from schedules.schedule import Schedule
 from tests.corrections import a_correction
 from tests.recorder import Recorder
 from tests.rendering import a_frame, is_untouched, latents_of, some_prompts
+from tests.tiny_books import book_for, costs_for
+from workers.batch import Desk
 from workers.errors import Stopped
 from workers.graphs import Graphs
 from workers.sampler import Walk, denoise, encode, initial_latents
+from workers.warming import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +47,21 @@ RULES: dict[str, Callable[[Model], Schedule]] = {
     "deepcache": lambda model: deepcache(STEPS, model.units.graph, 3),
     "ragged": ragged,
 }
+
+
+def a_desk(model: Model, kind: str = "closed-form") -> Desk:
+    """Return a desk of three plans by different solvers, the last of them corrected."""
+    tables = (RULES[name](model) for name in ("uniform", "deepcache", "uniform-all"))
+    solvers = ("ddim", "dpmpp_2m_p1.2", "dpmpp_2m")
+    plain = [
+        Plan.of(solver, "a rule", table, model.units.graph, Quality("psnr_db", 30.0 - i))
+        for i, (solver, table) in enumerate(zip(solvers, tables, strict=True))
+    ]
+    frame = a_frame(model, plain[-1].schedule, solver=plain[-1].solver)
+    correction = a_correction(model, frame, kind)
+    book = book_for(model).with_plans([*plain[:2], replace(plain[2], correction=correction.id)])
+    graphs, known = Graphs(Recorder(model.pipe.unet)), {correction.id: correction}
+    return Desk("worker-1", model, book, costs_for(model), known, graphs=graphs)
 
 
 @pytest.fixture
@@ -321,3 +340,23 @@ def test_without_a_capturer_nothing_is_kept(tiny: Model) -> None:
     learn(tiny, a_frame(tiny, 3), graphs)
 
     assert (graphs.are_on, graphs.count, graphs.bytes, graphs.wanted) == (False, 0, 0, 0)
+
+
+def test_a_worker_records_the_steps_of_its_plans_before_any_request(emoji: Model) -> None:
+    desk = a_desk(emoji, "two-tap")
+    record(desk)
+    count = desk.graphs.count
+    for plan in desk.book.plans:
+        plain = a_frame(emoji, plan.schedule, solver=plan.solver)
+        frame = replace(plain, correction=desk.correction_of(plan))
+        eager, _ = latents_of(emoji, frame, some_prompts(2))
+
+        assert torch.equal(replayed(emoji, frame, desk.graphs, 2), eager)
+    assert (desk.graphs.count, desk.graphs.wanted) == (count, 0)
+
+
+def test_recording_ends_when_its_time_is_over(emoji: Model) -> None:
+    desk = a_desk(emoji)
+    record(desk, within_s=0.0)
+
+    assert desk.graphs.count == 0
