@@ -15,6 +15,7 @@ from tests.recorder import Recorder
 from tests.rendering import a_frame, is_untouched, latents_of, some_prompts
 from tests.tiny_books import book_for, costs_for
 from workers.batch import Desk
+from workers.cached_unet import cached
 from workers.errors import Stopped
 from workers.graphs import Graphs
 from workers.sampler import Walk, denoise, encode, initial_latents
@@ -83,8 +84,8 @@ def replayed(model: Model, frame: Frame, graphs: Graphs, *seeds: int) -> Tensor:
     return latents
 
 
-def inputs_of_a_step(model: Model, frame: Frame) -> Inputs:
-    prompts = some_prompts(9)
+def inputs_of_a_step(model: Model, frame: Frame, seed: int = 9) -> Inputs:
+    prompts = some_prompts(seed)
     noise = initial_latents(model, prompts, frame)
     return Walk(model, encode(model, prompts, frame), noise, frame).inputs(0)
 
@@ -188,14 +189,44 @@ def test_a_step_told_another_row_is_replayed_as_that_row(tiny: Model, graphs: Gr
     assert torch.equal(latents, expected)
 
 
-def test_a_picture_does_not_change_while_the_next_is_made(tiny: Model, graphs: Graphs) -> None:
-    frame = a_frame(tiny, 3, guidance=1.0)
-    learn(tiny, frame, graphs)
-    first = replayed(tiny, frame, graphs, 1)
-    kept = first.clone()
-    replayed(tiny, frame, graphs, 2)
+@torch.inference_mode()
+@pytest.mark.parametrize("is_captured", [True, False])
+def test_a_prediction_does_not_change_when_the_next_is_made(
+    tiny: Model, graphs: Graphs, is_captured: bool
+) -> None:
+    frame = a_frame(tiny, Schedule.of([[step != 1] * len(tiny.units.graph) for step in range(3)]))
+    latents_of(tiny, frame, some_prompts(), graphs=graphs)
+    if is_captured:
+        graphs.capture()
+    given = [inputs_of_a_step(tiny, frame, seed) for seed in range(3)]
+    with (
+        cached(tiny.units, frame.schedule) as run,
+        graphs.generation(tiny.pipe.unet, tiny.units, run, given[0]) as call,
+    ):
+        made, kept = [], []
+        for step, inputs in enumerate(given):
+            run.begin_step(step)
+            made.append(call(inputs))
+            kept.append(made[-1].clone())
 
-    assert torch.equal(first, kept)
+    assert graphs.replays == (3 if is_captured else 0)
+    assert all(torch.equal(*pair) for pair in zip(made, kept, strict=True))
+    assert not torch.equal(made[1], made[2])
+
+
+def test_nothing_is_captured_during_a_generation(tiny: Model, graphs: Graphs) -> None:
+    learn(tiny, a_frame(tiny, 3), graphs)
+    frame = a_frame(tiny, ragged(tiny))
+    expected, _ = latents_of(tiny, frame, some_prompts(2))
+
+    def capture(_step: int, _run: CacheRun, _latents: Tensor) -> bool:
+        graphs.capture()
+        return True
+
+    latents, _ = latents_of(tiny, frame, some_prompts(2), capture, graphs)
+
+    assert (graphs.count, graphs.wanted) == (1, distinct_rows(tiny, frame.schedule) - 1)
+    assert torch.equal(latents, expected)
 
 
 def test_batches_of_another_size_have_graphs_of_their_own(tiny: Model, graphs: Graphs) -> None:
