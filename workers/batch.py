@@ -131,9 +131,8 @@ def run_batch(
     promise = Promise(predicted_ms, after_ms, deadline_s, reserve_ms, loose)
     pace = Pace(lease, promise, _steering(desk, plan, len(prompts)), must_stop)
     frame = Frame(*shape, plan.solver, plan.schedule, desk.correction_of(plan))
-    with desk.graphs.giving_way():
-        writer = _writer(claims, plan)
-        rendered = render(desk.model, prompts, frame, pace, previews, writer, desk.graphs)
+    writer = _writer(claims, plan)
+    rendered = render(desk.model, prompts, frame, pace, previews, writer, desk.graphs)
     replanned = _work(priced.plan) != _work(ordered)
     steered = pace.hurried_steps, pace.extended_steps
     ran = ran_plan(priced, desk.costs, len(prompts), replanned, *steered)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from workers.halving import free_memory, is_out_of_memory
+from workers.halving import free_memory
 from workers.stages import Stage
 
 if TYPE_CHECKING:
@@ -97,15 +97,14 @@ class Graphs:
         self._wanted.clear()
         self._is_full = False
 
-    @contextmanager
-    def giving_way(self) -> Iterator[None]:
-        """Drop everything when memory runs out inside this context."""
-        try:
-            yield
-        except Exception as error:
-            if is_out_of_memory(error):
-                self.clear()
-            raise
+    def give_way(self) -> bool:
+        """Make room for what needs memory more, for good; return whether there was any to make."""
+        if not self._stages:
+            return False
+        log.warning("memory is short: no CUDA graphs from now on")
+        self.clear()
+        self._capturer = None
+        return True
 
     @contextmanager
     def generation(

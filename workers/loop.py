@@ -76,7 +76,7 @@ class WorkerLoop:
     ) -> None:
         self._queue = queue
         self._card = card
-        self._halving = Halving(card.max_batch)
+        self._halving = Halving(card.max_batch, desk.graphs.give_way)
         self._metrics = metrics
         self._traces = traces or JobTraces()
         self._settings = settings

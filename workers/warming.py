@@ -67,11 +67,10 @@ def _leave_stages(desk: Desk, plan: Plan) -> None:
     """Take one step in each batch size: it leaves behind the tensors of its shape."""
     schedule = all_compute(1, desk.model.units.graph)
     try:
-        with desk.graphs.giving_way():
-            for batch, _ in desk.costs.by_batch:
-                _made(desk, plan, schedule, batch)
+        for batch, _ in desk.costs.by_batch:
+            _made(desk, plan, schedule, batch)
     except Exception as error:
-        if not is_out_of_memory(error):
+        if not (is_out_of_memory(error) and desk.graphs.give_way()):
             raise
     free_memory()
 
