@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 MOST_GRAPHS = 192
-MOST_STAGES = 6
+MOST_STAGES = 8
 MOST_WANTED = 2 * MOST_GRAPHS
 # Of the device's memory, what captures leave free for everything else.
 LEAST_ROOM = 0.1
