@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from schedules.schedule import Counts, Schedule
+    from workers.graphs import Graphs
     from workers.pipeline import Model
     from workers.sampler import OnStep
 
@@ -42,12 +43,16 @@ def some_prompts(*seeds: int) -> list[Prompt]:
 
 @torch.inference_mode()
 def latents_of(
-    model: Model, frame: Frame, prompts: Sequence[Prompt], on_step: OnStep = always
+    model: Model,
+    frame: Frame,
+    prompts: Sequence[Prompt],
+    on_step: OnStep = always,
+    graphs: Graphs | None = None,
 ) -> tuple[Tensor, Counts]:
     """Return the final latents and what ran."""
     conditioning = encode(model, prompts, frame)
     start = initial_latents(model, prompts, frame)
-    return denoise(model, conditioning, start, frame, on_step)
+    return denoise(model, conditioning, start, frame, on_step, graphs=graphs)
 
 
 @torch.inference_mode()

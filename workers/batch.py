@@ -15,6 +15,7 @@ from schedules.replanning import Aim, best, limited, settle
 from schedules.steering import Steering
 from workers.encoding import to_file
 from workers.errors import ModelError
+from workers.graphs import Graphs
 from workers.pace import Pace, Promise
 from workers.previews import Previews, nobody
 from workers.rendering import Rendered, render
@@ -47,6 +48,7 @@ class Desk:
     """What a worker makes pictures with: a model, its plan book, and its costs as of now.
 
     `corrections` are by id, in the model's dtype on its device. `aim` is for the batch at hand.
+    `graphs` are used by one batch at a time.
     """
 
     worker: str
@@ -55,6 +57,7 @@ class Desk:
     costs: CostModel
     corrections: Mapping[str, Correction] = field(default_factory=dict)
     aim: Aim = field(default_factory=Aim)
+    graphs: Graphs = field(default_factory=Graphs)
 
     def correction_of(self, plan: Plan) -> Correction | None:
         """Return the correction a plan names, None when it is not known here or not the plan's."""
@@ -128,7 +131,8 @@ def run_batch(
     promise = Promise(predicted_ms, after_ms, deadline_s, reserve_ms, loose)
     pace = Pace(lease, promise, _steering(desk, plan, len(prompts)), must_stop)
     frame = Frame(*shape, plan.solver, plan.schedule, desk.correction_of(plan))
-    rendered = render(desk.model, prompts, frame, pace, previews, _writer(claims, plan))
+    writer = _writer(claims, plan)
+    rendered = render(desk.model, prompts, frame, pace, previews, writer, desk.graphs)
     replanned = _work(priced.plan) != _work(ordered)
     steered = pace.hurried_steps, pace.extended_steps
     ran = ran_plan(priced, desk.costs, len(prompts), replanned, *steered)

@@ -4,7 +4,7 @@ Laws of this file:
 1. Modules are wrapped, never subclassed; leaving the context restores them exactly.
 2. The state belongs to one generation and is driven by the step *index*; nothing here looks at a
    timestep or waits for the device.
-3. What is counted is what ran, not what was planned.
+3. What is counted is what ran, not what was planned; a replay is told by `replayed`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from schedules.errors import InvalidSchedule
 from schedules.schedule import Counts, Work, work_of
 from schedules.units import Role
 from workers.fixes import fixes_of
+from workers.moves import Move
+from workers.pins import Pins
 from workers.units import first_of, replaced_forward
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
     from schedules.schedule import Row, Schedule
     from workers.correction import Correction
-    from workers.fixes import Fixes
+    from workers.fixes import Fix, Fixes
     from workers.units import BlockModule, UNetUnits, UnitModule
 
     Forward = Callable[..., Any]
@@ -80,6 +82,44 @@ class CacheRun:
         """Let the next step follow `row`, whatever the schedule says; not for step 0."""
         self._next = work_of(row, self._graph)
 
+    @property
+    def applied(self) -> Fixes:
+        """The fixes that correct reuses in the step begun."""
+        reused = (u for u, work in enumerate(self._row) if work is Work.REUSED)
+        return {u: fix for u in reused if (fix := self._fix_of(u)) is not None}
+
+    @property
+    def move(self) -> Move:
+        """What the UNet call of the step begun does."""
+        fixed = tuple((u, fix.slope is not None) for u, fix in self.applied.items())
+        computed = (u for u in sorted(self._forecast) if self._row[u] is Work.COMPUTED)
+        return Move(self._row, fixed, tuple(computed))
+
+    def pin(self, pins: Pins) -> None:
+        """Keep all values in `pins`, which no other run may use meanwhile; before step 0."""
+        pins.reserve(self._forecast)
+        self.values, self.before = pins.values, pins.before
+        self._shapes, self._outlines = list(pins.shapes), dict(pins.outlines)
+
+    def pins(self) -> Pins:
+        """Return tensors for the values of runs of the same shapes; after step 0."""
+        return Pins.like(self.values, self._shapes, self._outlines)
+
+    def rehearse(self, move: Move, fixes: Fixes) -> None:
+        """Let every UNet call from now on make this move, corrected by `fixes`."""
+        self._row, self._fixed, self._forecast = move.row, fixes, set(move.forecast)
+        self._made = [
+            fixes[u].sources if u in fixes else (None, None) for u in range(len(move.row))
+        ]
+
+    def replayed(self) -> None:
+        """Note that the call of the step begun was replayed instead of made."""
+        for u, work in enumerate(self._row):
+            self._reused += work is Work.REUSED
+            if work is Work.COMPUTED:
+                self._computed += 1
+                self._made[u] = (self._step, self._made[u][0])
+
     def detach(self) -> None:
         """Let no gradient flow back through what is cached."""
         for kept in (self.values, self.before):
@@ -122,10 +162,12 @@ class CacheRun:
 
     def _reusable(self, u: int) -> Tensor:
         value: Tensor = self.values[u]
+        fix = self._fix_of(u)
+        return value if fix is None else fix(value, self.before[u])
+
+    def _fix_of(self, u: int) -> Fix | None:
         fix = self._fixed.get(u)
-        if fix is None or fix.sources != self._made[u]:
-            return value
-        return fix(value, self.before[u])
+        return fix if fix is not None and fix.sources == self._made[u] else None
 
     def _computing(self, u: int, entry: UnitModule, result: Any) -> Any:
         output = entry.unpacked(result)
@@ -209,8 +251,20 @@ def cached(
 ) -> Iterator[CacheRun]:
     """Let the UNet follow `schedule` inside this context; restores it whatever happens.
 
+    Raises what `cache_run` raises. An all-compute schedule gives bit for bit what the bare UNet
+    gives.
+    """
+    with installed(units, cache_run(units, schedule, correction)) as run:
+        yield run
+
+
+def cache_run(
+    units: UNetUnits, schedule: Schedule, correction: Correction | None = None
+) -> CacheRun:
+    """Return an empty cache for one generation.
+
     Raises InvalidSchedule when the table is for another UNet, CalibrationError when the correction
-    is for another table. An all-compute schedule gives bit for bit what the bare UNet gives.
+    is for another table.
     """
     if schedule.units != len(units.graph):
         raise InvalidSchedule(
@@ -220,8 +274,7 @@ def cached(
     two_taps = False
     if correction is not None:
         fixes, two_taps = fixes_of(correction, schedule, units), correction.is_two_tap
-    with installed(units, CacheRun(schedule, units, fixes, two_taps=two_taps)) as run:
-        yield run
+    return CacheRun(schedule, units, fixes, two_taps=two_taps)
 
 
 @contextmanager

@@ -56,6 +56,10 @@ def calibrate(
     "--upgrade/--no-upgrade", default=True, show_default=True,
     help="Make better pictures than promised while nobody else waits.",
 )  # fmt: skip
+@click.option(
+    "--graphs/--no-graphs", default=True, show_default=True,
+    help="On CUDA, record steps as CUDA graphs and replay them.",
+)  # fmt: skip
 @click.option("--metrics-host", default="127.0.0.1", show_default=True)
 @click.option("--metrics-port", default=9101, show_default=True, help="0 turns metrics off.")
 @click.option(
@@ -64,7 +68,7 @@ def calibrate(
 )  # fmt: skip
 def worker(
     model: str, store_url: str, plans: Path | None, size: str | None, max_batch: int | None,
-    threads: int | None, upgrade: bool, metrics_host: str, metrics_port: int,
+    threads: int | None, upgrade: bool, graphs: bool, metrics_host: str, metrics_port: int,
     otlp_endpoint: str | None,
 ) -> None:  # fmt: skip
     """Make pictures: claim jobs of one model from the store until told to stop."""
@@ -81,6 +85,7 @@ def worker(
         size=_size(size) if size else None,
         max_batch=max_batch,
         threads=threads,
+        graphs=graphs,
         metrics_host=metrics_host,
         metrics_port=metrics_port,
         otlp_endpoint=otlp_endpoint,

@@ -32,11 +32,13 @@ class Halving:
     """Runs batches that may be too large, and remembers which were.
 
     `max_batch` is the largest batch worth claiming: at first what it was told, then no more than
-    half of the smallest batch that was too large.
+    half of the smallest batch that was too large. `give_way` frees memory that can be done without
+    and says whether there was any: then a batch is tried again before it is called too large.
     """
 
-    def __init__(self, max_batch: int) -> None:
+    def __init__(self, max_batch: int, give_way: Callable[[], bool] = lambda: False) -> None:
         self.max_batch = max_batch
+        self._give_way = give_way
         self._too_large = float("inf")
 
     def __call__(
@@ -73,12 +75,14 @@ class Halving:
         try:
             return run(claims)
         except Exception as error:
-            if images == 1 or not is_out_of_memory(error):
+            again = is_out_of_memory(error) and self._give_way()
+            if not again and (images == 1 or not is_out_of_memory(error)):
                 raise
         # Only here is the error gone, and with it the frames that hold the memory of the run.
-        self._remember(images)
+        if not again:
+            self._remember(images)
         free_memory()
-        return None
+        return self._attempt(run, claims) if again else None
 
     def _remember(self, images: int) -> None:
         self._too_large = images

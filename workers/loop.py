@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 STALL_FACTOR = 5
+# A job that comes during a capture waits for its end: few at once, and after a batch, when the next
+# may be there already, only of what comes again and again.
+CAPTURES = 1
+WANTED = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,7 @@ class WorkerLoop:
     ) -> None:
         self._queue = queue
         self._card = card
-        self._halving = Halving(card.max_batch)
+        self._halving = Halving(card.max_batch, desk.graphs.give_way)
         self._metrics = metrics
         self._traces = traces or JobTraces()
         self._settings = settings
@@ -115,6 +119,9 @@ class WorkerLoop:
             elif claims:
                 self._run(claims)
                 self._idleness.worked()
+                self._capture(WANTED)
+            elif self._desk.graphs.wanted:
+                self._capture()
             elif self._idleness.is_long:
                 self._attempt(self._probe, "make a picture to know how fast it is")
                 self._idleness.probed()
@@ -165,6 +172,10 @@ class WorkerLoop:
         self._speed.probed(probe(self._desk))
         self._desk = replace(self._desk, costs=self._speed.costs)
         self._announce_free()
+
+    def _capture(self, least: int = 1) -> None:
+        graphs = self._desk.graphs
+        self._attempt(lambda: graphs.capture(CAPTURES, least), "record a step as a CUDA graph")
 
     def _shown_by(self, sending: ThreadPoolExecutor) -> Show:
         """Return what sends previews from another thread: a slow store slows no step down."""

@@ -20,14 +20,16 @@ from app.contract.tracing import open_tracing
 from app.contract.worker_queue import RedisWorkerQueue
 from workers.batch import Desk
 from workers.calibration_files import FOLDER, load_book, load_corrections
+from workers.capturing import CudaCapturer
 from workers.costing import measure_costs
 from workers.errors import CalibrationError, ModelError
+from workers.graphs import Graphs
 from workers.job_traces import JobTraces
 from workers.loop import LoopSettings, WorkerLoop
 from workers.pipeline import load
 from workers.telemetry import WorkerMetrics, serve
 from workers.threads import settle_threads
-from workers.warming import warm_up
+from workers.warming import record, warm_up
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,7 +46,10 @@ SERVICE = "blockcache-worker"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerSettings:
-    """What a worker is told. `max_batch` None means what suits the device; port 0: no metrics."""
+    """What a worker is told. `max_batch` None means what suits the device; port 0: no metrics.
+
+    `graphs`: whether steps are recorded as CUDA graphs, where there is CUDA.
+    """
 
     model: str
     store_url: str
@@ -52,6 +57,7 @@ class WorkerSettings:
     size: tuple[int, int] | None = None
     max_batch: int | None = None
     threads: int | None = None
+    graphs: bool = True
     metrics_host: str = "127.0.0.1"
     metrics_port: int = 0
     otlp_endpoint: str | None = None
@@ -80,6 +86,7 @@ def _serve(settings: WorkerSettings, tracing: Tracing) -> None:
     if settings.metrics_port:
         _serve_metrics(metrics, settings)
     desk, card = prepare(model, settings)
+    record(desk)
     took = warm_up(desk)
     queue = RedisWorkerQueue.connect(settings.store_url, settings.queue)
     loop = WorkerLoop(queue, desk, card, metrics, settings.loop, took, JobTraces(tracing))
@@ -126,7 +133,12 @@ def prepare(model: Model, settings: WorkerSettings) -> tuple[Desk, WorkerCard]:
         costs=costs,
         max_batch=max_batch,
     )
-    return Desk(worker, model, book, costs, corrections), card
+    graphs = _graphs(model.device, wanted=settings.graphs)
+    return Desk(worker, model, book, costs, corrections, graphs=graphs), card
+
+
+def _graphs(device: torch.device, *, wanted: bool) -> Graphs:
+    return Graphs(CudaCapturer(device) if wanted and device.type == "cuda" else None)
 
 
 def checked_book(model: Model, folder: Path, width: int, height: int) -> PlanBook:

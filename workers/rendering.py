@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from schedules.schedule import Counts
     from workers.cached_unet import CacheRun
+    from workers.graphs import Graphs
     from workers.pipeline import Model
     from workers.sampler import Frame, OnDenoised, OnStep, Prompt
 
@@ -62,10 +63,11 @@ def render(
     on_step: OnStep = always,
     on_denoised: OnDenoised | None = None,
     to_file: ToFile = plain_png,
+    graphs: Graphs | None = None,
 ) -> Rendered:
     """Make one picture a prompt as a single batch, each encoded by `to_file(row, pixels)`.
 
-    Raises Stopped when `on_step` says so.
+    With `graphs` as `denoise` says. Raises Stopped when `on_step` says so.
     """
     began_s = time.monotonic()
     marks = [time.perf_counter()]
@@ -73,7 +75,7 @@ def render(
     start = initial_latents(model, prompts, frame)
     _mark(model, marks)
     watched = _Watched(on_step, marks[-1])
-    latents, counts = denoise(model, conditioning, start, frame, watched, on_denoised)
+    latents, counts = denoise(model, conditioning, start, frame, watched, on_denoised, graphs)
     _mark(model, marks)
     pixels = to_pixels(decode(model, latents))
     _mark(model, marks)

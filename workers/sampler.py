@@ -12,6 +12,8 @@ from diffusers.utils.torch_utils import randn_tensor
 from workers.cached_unet import CacheRun, cached
 from workers.errors import Stopped
 from workers.families import Conditioning, joined
+from workers.graphs import Graphs
+from workers.pins import Inputs
 from workers.solvers import started
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     OnStep = Callable[[int, CacheRun, Tensor], bool]
     OnDenoised = Callable[[int, Tensor], None]
+    Call = Callable[[Inputs], Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +93,12 @@ def denoise(
     frame: Frame,
     on_step: OnStep = always,
     on_denoised: OnDenoised | None = None,
+    graphs: Graphs | None = None,
 ) -> tuple[Tensor, Counts]:
     """Run all steps of the schedule; return the final latents and what ran.
+
+    With `graphs` steps are replayed where that is possible: nobody may then keep or change cached
+    values, or hook into the UNet.
 
     After each step `on_denoised(step, denoised)` is told which final latents the step expects, then
     `on_step(step, run, latents)` is asked whether to go on; raises Stopped if not,
@@ -99,8 +106,11 @@ def denoise(
     """
     steps, correction = frame.schedule.steps, _correction(model, frame)
     walk = Walk(model, conditioning, latents, frame)
-    device_steps = _DeviceSteps(model.device)
-    with cached(model.units, frame.schedule, correction) as run:
+    device_steps, graphs = _DeviceSteps(model.device), graphs or Graphs()
+    with (
+        cached(model.units, frame.schedule, correction) as run,
+        graphs.generation(model.pipe.unet, model.units, run, walk.inputs(0)) as walk.call,
+    ):
         for step in range(steps):
             run.begin_step(step)
             walk.advance(step, walk.predict(step))
@@ -125,7 +135,8 @@ class Walk:
     def __init__(
         self, model: Model, conditioning: Conditioning, noise: Tensor, frame: Frame
     ) -> None:
-        self._unet = model.pipe.unet
+        unet = model.pipe.unet
+        self.call: Call = lambda inputs: inputs.given_to(unet)
         self._conditioning = conditioning
         self._frame = frame
         config, steps = model.pipe.scheduler.config, frame.schedule.steps
@@ -148,20 +159,19 @@ class Walk:
 
         Changes nothing: a step can be predicted as often as wanted, even when it is long past.
         """
-        guided, timestep = self._frame.guided, self._timesteps[step]
-        latents = self.latents if latents is None else latents
-        doubled = torch.cat([latents] * 2) if guided else latents
-        noise: Tensor = self._unet(
-            self._schedulers[step].scale_model_input(doubled, timestep),
-            timestep,
-            encoder_hidden_states=self._conditioning.text,
-            added_cond_kwargs=self._conditioning.added,
-            return_dict=False,
-        )[0]
-        if not guided:
+        noise = self.call(self.inputs(step, latents))
+        if not self._frame.guided:
             return noise
         unconditional, conditional = noise.chunk(2)
         return unconditional + self._frame.guidance_scale * (conditional - unconditional)
+
+    def inputs(self, step: int, latents: Tensor | None = None) -> Inputs:
+        """Return what the UNet is called on at a step, by default with the latents of now."""
+        timestep = self._timesteps[step]
+        latents = self.latents if latents is None else latents
+        doubled = torch.cat([latents] * 2) if self._frame.guided else latents
+        scaled = self._schedulers[step].scale_model_input(doubled, timestep)
+        return Inputs(scaled, timestep, self._conditioning.text, self._conditioning.added)
 
     def advance(self, step: int, prediction: Tensor) -> None:
         """Move the latents one step on; every step once, in order."""

@@ -7,6 +7,7 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from app.contract.gateway_queue import RedisGatewayQueue
@@ -25,9 +26,11 @@ from tests.integration.worker_loops import (
     state,
     submitted,
 )
+from tests.recorder import Recorder
 from tests.rendering import a_frame, some_prompts
 from tests.tiny_books import book_for, costs_for, job_for
 from tests.tiny_models import load_tiny
+from workers.graphs import Graphs
 from workers.rendering import render
 
 if TYPE_CHECKING:
@@ -97,6 +100,25 @@ async def test_a_job_becomes_a_picture_with_honest_counts(
     assert (made.worker, made.plan.rule, made.plan.replanned) == ("worker-1", "uniform-2", False)
     assert (await picture(queue, job)).shape == (16, 16, 3)
     assert await state(queue, job) is JobState.DONE
+
+
+async def test_steps_are_recorded_between_jobs_and_replayed_in_the_next(
+    queue: RedisGatewayQueue,
+    model: Model,
+    book: PlanBook,
+    store_url: str,
+    queue_settings: QueueSettings,
+) -> None:
+    graphs, plan = Graphs(Recorder(model.pipe.unet)), book.plans[1]
+    first, second = (job_for(model, plan, seeds=(3,), exact=True) for _ in range(2))
+    with running(store_url, queue_settings, model, book, graphs=graphs):
+        await result(queue, await submitted(queue, first))
+        await eventually(lambda: graphs.count == len(set(plan.schedule.work(book.graph))))
+        made = await result(queue, await submitted(queue, second))
+
+    assert (graphs.replays, graphs.wanted) == (plan.steps, 0)
+    assert made.cache == plan.counts
+    assert np.array_equal(await picture(queue, first), await picture(queue, second))
 
 
 async def test_a_job_is_shown_on_its_way_when_it_asks_for_that(

@@ -16,6 +16,7 @@ from app.contract.worker_queue import RedisWorkerQueue
 from tests.builders import a_card
 from tests.tiny_books import costs_for
 from workers.batch import Desk
+from workers.graphs import Graphs
 from workers.job_traces import JobTraces
 from workers.loop import LoopSettings, WorkerLoop
 from workers.telemetry import WorkerMetrics
@@ -88,9 +89,10 @@ def running(
     patience: LoopSettings = QUICK,
     costs: CostModel | None = None,
     tracing: Tracing = OFF,
+    graphs: Graphs | None = None,
 ) -> Iterator[Running]:
     """Run a worker for the length of the context."""
-    desk = Desk("worker-1", model, book, costs or costs_for(model))
+    desk = Desk("worker-1", model, book, costs or costs_for(model), graphs=graphs or Graphs())
     worker = Running(url, settings, desk, patience, tracing)
     try:
         yield worker

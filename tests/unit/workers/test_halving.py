@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import time
 import weakref
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -102,6 +102,23 @@ def test_a_batch_too_large_for_the_memory_is_made_in_halves(desk: Desk) -> None:
     assert bench.parts == [claims[:2], claims[2:]]
     assert bench.shows_the_same_as(whole)
     assert bench.halving.max_batch == 2
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_a_batch_is_tried_again_after_something_else_gave_way(desk: Desk, count: int) -> None:
+    claims, bench = some_claims(desk, count), Bench(desk)
+    with ExitStack() as memory:
+        memory.enter_context(memory_for(desk.model, count - 1))
+
+        def give_way() -> bool:
+            memory.close()
+            return True
+
+        bench.halving = Halving(8, give_way)
+        bench.run(*claims)
+
+    assert bench.parts == [claims]
+    assert bench.halving.max_batch == 8
 
 
 def test_halves_are_halved_down_to_single_pictures(desk: Desk) -> None:

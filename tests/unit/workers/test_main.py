@@ -13,7 +13,7 @@ from tests.tiny_books import book_for
 from workers.calibration_files import FOLDER, book_path, load_book, load_costs, save_correction
 from workers.errors import CalibrationError
 from workers.main import WorkerSettings, prepare
-from workers.warming import WARM_UP_PLANS, WARM_UP_SPAN, probe, warm_up, warm_up_plans
+from workers.warming import WARM_UP_PLANS, WARM_UP_SPAN, probe, record, warm_up, warm_up_plans
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,6 +38,13 @@ def test_a_worker_measures_itself_before_it_announces_anything(
     assert (card.book, card.costs, card.max_batch) == (desk.book.digest, desk.costs, 2)
     assert [size for size, _ in card.costs.by_batch] == [1, 2]
     assert all(took.actual_ms > 0 for took in [*warm_up(desk), probe(desk)])
+
+
+def test_without_cuda_no_step_is_recorded(tiny: Model, settings: WorkerSettings) -> None:
+    desk, _ = prepare(tiny, settings)
+    record(desk)
+
+    assert not desk.graphs.are_on
 
 
 def test_the_first_pictures_are_cheap_ones_and_different(emoji: Model) -> None:
