@@ -114,9 +114,9 @@ def _pipeline(unet: UNet2DConditionModel) -> Any:
 
 
 def random_conditioning(model: Model, batch: int = 1) -> Conditioning:
-    """Return guided conditioning of so many pictures that says nothing: its speed is that of any.
+    """Return guided conditioning of pictures of the model's own size, all of one random text.
 
-    With SDXL's pooled text and time ids where the UNet asks for them.
+    With SDXL's pooled text and time ids where the UNet asks for them. Its speed is that of any.
     """
     inputs = example_inputs(model.pipe.unet)
     width, added = inputs["encoder_hidden_states"].shape[-1], inputs.get("added_cond_kwargs")
@@ -124,4 +124,7 @@ def random_conditioning(model: Model, batch: int = 1) -> Conditioning:
     text = torch.randn(
         1, TOKENS, width, device=model.device, dtype=model.dtype, generator=generator
     )
+    if added is not None:
+        side = model.native_size  # uncropped, as SDXL's own pipeline says it
+        added["time_ids"] = text.new_tensor([[side, side, 0, 0, side, side]])
     return Conditioning(text, added).repeated(2 * batch)

@@ -99,7 +99,7 @@ class Contest:
         model, size = outfit.model, outfit.model.native_size
         uncached = all_compute(case.steps, model.units.graph)
         self.frame = Frame(size, size, GUIDANCE, SOLVER, uncached)
-        self._subject = subject_of(model, self.frame, case.batch)
+        self.subject = subject_of(model, self.frame, case.batch)
         self.costs = self._costs()
         self.entrants = entrants(self.frame, model.units.graph, self.costs)
         self.notes: tuple[str, ...] = ()
@@ -109,7 +109,7 @@ class Contest:
     def _costs(self) -> StageCosts:
         known, batch = self._outfit.costs, self.case.batch
         if batch not in known:
-            model, subject = self._outfit.model, self._subject
+            model, subject = self._outfit.model, self.subject
             short = Entrant(Method("", HERE, self.frame), self.frame.schedule)
             take(model, short.shortened(WARM_STEPS), subject)
             given = subject.conditioning, subject.noise, self.frame
@@ -122,10 +122,10 @@ class Contest:
         ours = [method for method in short if method.enable is None]
         # A step is recorded when a run before it has left its tensors behind.
         for method in ours if outfit.replays.count is None else (*ours, *ours):
-            outfit.taken(method, self._subject)
+            outfit.taken(method, self.subject)
         outfit.replays.record()
         peers = [method for method in short if method.enable is not None]
-        able, self.notes = usable(outfit.model, peers, self._subject)
+        able, self.notes = usable(outfit.model, peers, self.subject)
         names = {method.name for method in (*able, *ours)}
         self.entrants = [one for one in self.entrants if one.method.name in names]
 
@@ -137,7 +137,7 @@ class Contest:
 
     def run_round(self) -> None:
         """Let every method run once."""
-        runs = (self._outfit.ran(one.method, self._subject) for one in self.entrants)
+        runs = (self._outfit.ran(one.method, self.subject) for one in self.entrants)
         self.rounds.append(tuple(runs))
 
 
