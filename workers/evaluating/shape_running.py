@@ -10,6 +10,7 @@ from rich.console import Console
 
 from workers.calibrating import Bars, bars
 from workers.calibration_files import provenance
+from workers.evaluating.errors import EvaluationError
 from workers.evaluating.shape_cases import Allowance
 from workers.evaluating.shape_runs import Contest, Outfit
 from workers.evaluating.shape_tables import NOTES, comma_separated, markdown, speeds
@@ -24,11 +25,16 @@ if TYPE_CHECKING:
 
 
 def run_shapes(options: ShapesOptions) -> None:
-    """Measure all cases there is time for; prints where the table is."""
+    """Measure all cases there is time for; prints where the table is.
+
+    Raises EvaluationError when there was none for a single round.
+    """
     options.require()
     console = Console(stderr=True)
     with bars(console) as progress:
-        Sweep(options, Allowance(options.limit_s)).run(Bars(progress))
+        measured = Sweep(options, Allowance(options.limit_s)).run(Bars(progress))
+    if not measured:
+        raise EvaluationError(f"{options.limit_s:g} s were over before the first round")
     console.print(str(options.out / "table.md"))
 
 
@@ -41,13 +47,14 @@ class Sweep:
         self._found: dict[Case, list[Speed]] = {}
         self._notes: dict[str, None] = {}
 
-    def run(self, progress: Progress) -> None:
-        """Measure every case that would end in time, and say which did not."""
+    def run(self, progress: Progress) -> int:
+        """Measure every case that would end in time, note which would not; return how many did."""
         for case in self._options.cases:
             if not (self._allowance.holds() and self._measured(case, progress)):
                 name = f"{case.shape}, {case.steps} steps, batch {case.batch}"
                 self._notes[f"{name}: left out for want of time."] = None
         self._write()
+        return len(self._found)
 
     def _measured(self, case: Case, progress: Progress) -> bool:
         """Run the rounds of a case; return whether there was time for one."""

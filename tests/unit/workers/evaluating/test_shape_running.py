@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from workers.commands import evaluate
 from workers.errors import ModelError
+from workers.evaluating.errors import EvaluationError
 from workers.evaluating.shape_cases import Allowance, ShapesOptions
 from workers.evaluating.shape_running import Sweep
 from workers.evaluating.shape_tables import Speed, comma_separated, markdown
@@ -81,6 +82,14 @@ def test_what_there_is_no_time_for_is_left_out_and_said(tmp_path: Path) -> None:
 
 def test_without_any_time_nothing_is_written(tmp_path: Path) -> None:
     assert run_out([0.0, 2e6], tmp_path) == []
+
+
+def test_a_limit_too_short_for_anything_is_an_error(tmp_path: Path) -> None:
+    wish = ["--out", str(tmp_path), "--shapes", "small", "--limit-s", "0.001"]
+    done = CliRunner().invoke(evaluate, ["shapes", *wish])
+
+    assert isinstance(done.exception, EvaluationError)
+    assert str(done.exception) == "0.001 s were over before the first round"
 
 
 def test_an_unknown_shape_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
