@@ -60,28 +60,44 @@ def test_results_say_what_made_them_and_that_weights_are_random(results: Path) -
     assert page.count("\n## ") == 4
 
 
-def run_out(allowance: Sequence[float], out: Path) -> list[str]:
-    """Run two cases with a clock that shows these times, the last for ever."""
+def run_out(allowance: Sequence[float], out: Path, **wish: Any) -> dict[str, Any]:
+    """Measure with a clock that shows these times, the last for ever; return the results.
+
+    The clock is read at the start, before a case, once its costs are known, and before each round.
+    """
     times = list(allowance)
 
     def clock() -> float:
         return times.pop(0) if len(times) > 1 else times[0]
 
-    options = ShapesOptions(out=out, shapes=("small",), steps=(2, 4), batches=(1,), repeats=1)
-    Sweep(options, Allowance(1e6, clock)).run(lambda *_: None)
+    asked = {"shapes": ("small",), "steps": (2,), "batches": (1,), "repeats": 1, **wish}
+    Sweep(ShapesOptions(out=out, **asked), Allowance(1e6, clock)).run(lambda *_: None)
     path = out / "results.json"
-    return [*json.loads(path.read_text())["notes"]] if path.exists() else []
+    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return found
 
 
 def test_what_there_is_no_time_for_is_left_out_and_said(tmp_path: Path) -> None:
-    notes = run_out([0.0, 0.0, 0.0, 0.0, 2e6], tmp_path)
+    notes = run_out([0.0, 0.0, 0.0, 0.0, 0.0, 2e6], tmp_path, steps=(2, 4))["notes"]
 
     assert "small, 4 steps, batch 1: left out for want of time." in notes
     assert "small, 2 steps, batch 1: left out for want of time." not in notes
 
 
+def test_nothing_is_prepared_once_the_time_is_over(tmp_path: Path) -> None:
+    found = run_out([0.0, 0.0, 0.0, 0.0, 2e6], tmp_path, shapes=("small", "none such"))
+
+    assert "none such, 2 steps, batch 1: left out for want of time." in found["notes"]
+
+
+def test_a_case_keeps_the_rounds_there_was_time_for(tmp_path: Path) -> None:
+    rows = run_out([0.0, 0.0, 0.0, 0.0, 2e6], tmp_path, repeats=3)["rows"]
+
+    assert {row["rounds"] for row in rows} == {1}
+
+
 def test_without_any_time_nothing_is_written(tmp_path: Path) -> None:
-    assert run_out([0.0, 2e6], tmp_path) == []
+    assert run_out([0.0, 2e6], tmp_path) == {}
 
 
 def test_a_limit_too_short_for_anything_is_an_error(tmp_path: Path) -> None:
