@@ -29,6 +29,7 @@ from transformers import (
 )
 
 from workers.pipeline import BUNDLED, load
+from workers.shapes import SHAPES as FULL
 from workers.shapes import unet_of
 
 if TYPE_CHECKING:
@@ -125,6 +126,27 @@ def emu_twin() -> UNet2DConditionModel:
         cross_attention_dim=TEXT_WIDTH,
     )
 
+
+SHAPES: dict[str, dict[str, Any]] = {
+    "small": {
+        **FULL["sd15"],
+        "sample_size": SIDE,
+        "block_out_channels": (32,) * 4,
+        "attention_head_dim": 4,
+        "cross_attention_dim": TEXT_WIDTH,
+    },
+    "smallxl": {
+        **FULL["sdxl"],
+        "sample_size": SIDE // 2,
+        "block_out_channels": (32, 64, 64),
+        "attention_head_dim": (1, 2, 2),
+        "transformer_layers_per_block": (1, 1, 2),
+        "cross_attention_dim": TEXT_WIDTH,
+        "addition_time_embed_dim": 8,
+        "projection_class_embeddings_input_dim": 6 * 8 + TEXT_WIDTH,
+    },
+}
+"""The blocks of well-known shapes, narrow."""
 
 TINY: dict[str, Callable[[], Any]] = {
     "sd1": stable_diffusion_1,

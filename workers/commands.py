@@ -235,6 +235,40 @@ def speed_ups(
     run(model, shape, size, steps, repeats, json_path)
 
 
+@evaluate.command(epilog=EXAMPLES + "blockcache evaluate shapes --out results/ --limit-s 150")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to fill.")
+@click.option(
+    "--shapes", default="sd15,sdxl", show_default=True, callback=_listed(str),
+    help="UNet shapes: sd15, sdxl, emu.",
+)  # fmt: skip
+@click.option("--steps", default="20,50", show_default=True, callback=_listed(int))
+@click.option(
+    "--batches", default="1,4", show_default=True, callback=_listed(int),
+    help="Pictures at once.",
+)  # fmt: skip
+@click.option(
+    "--repeats", default=3, show_default=True, type=click.IntRange(1),
+    help="Rounds of the fewest steps; of more steps fewer.",
+)  # fmt: skip
+@click.option(
+    "--limit-s", type=click.FloatRange(0, min_open=True),
+    help="Start nothing that would end later; default: measure all.",
+)  # fmt: skip
+@click.option(
+    "--replay/--no-replay", default=True, show_default=True,
+    help="Replay recorded steps where the device can.",
+)  # fmt: skip
+def shapes(**options: Any) -> None:
+    """Compare the speed of methods on UNets of random weights; write tables.
+
+    Of diffusers' own loop, DeepCache and schedules here. Pictures of random weights mean nothing.
+    """
+    from workers.evaluating.shape_cases import ShapesOptions
+    from workers.evaluating.shape_running import run_shapes
+
+    run_shapes(ShapesOptions(**options))
+
+
 @click.command(epilog=EXAMPLES + "blockcache show --model emoji --budget-ms 600 --out plots/")
 @click.option("--model", default="emoji", show_default=True)
 @click.option("--plans", type=click.Path(path_type=Path), help="Folder of the plan book.")

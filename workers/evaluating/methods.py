@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +49,7 @@ class Method:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Subject:
-    """A picture to be made: what the UNet is told, and the noise it starts from."""
+    """Pictures to be made at once: what the UNet is told, and the noise they start from."""
 
     prompt: Prompt
     conditioning: Conditioning
@@ -75,17 +76,29 @@ class Take:
 
 
 @torch.inference_mode()
-def take(model: Model, method: Method, subject: Subject) -> Take:
-    """Denoise one picture by one method; leaves model and UNet as they were."""
-    watch, unet = Stopwatch(model.device), model.pipe.unet
+def take(
+    model: Model,
+    method: Method,
+    subject: Subject,
+    *,
+    whole: bool = False,
+    sampler: Callable[..., Any] = denoise,
+) -> Take:
+    """Denoise one subject by one method; leaves model and UNet as they were.
+
+    `whole` times the loop from its call on; `sampler` stands in for `denoise`.
+    """
+    watch, unet = Stopwatch(model.device, whole=whole), model.pipe.unet
     with restored(unet), watch.watching(unet):
-        latents = _loop(model, method)(model, method, subject, watch)
+        latents = _loop(model, method, sampler)(model, method, subject, watch)
     return Take(latents, watch.elapsed_ms())
 
 
-def _loop(model: Model, method: Method) -> Callable[[Model, Method, Subject, Stopwatch], Tensor]:
+def _loop(
+    model: Model, method: Method, sampler: Callable[..., Any]
+) -> Callable[[Model, Method, Subject, Stopwatch], Tensor]:
     if method.enable is None:
-        return _by_sampler
+        return partial(_by_sampler, sampler)
     can_be_watched = "callback_on_step_end" in signature(model.pipe.__call__).parameters
     return _by_pipeline if can_be_watched else _by_bare_loop
 
@@ -102,12 +115,17 @@ def restored(unet: nn.Module) -> Iterator[None]:
             module.__dict__.update(attributes)
 
 
-def _by_sampler(model: Model, method: Method, subject: Subject, watch: Stopwatch) -> Tensor:
+def _by_sampler(
+    sampler: Callable[..., Any], model: Model, method: Method, subject: Subject, watch: Stopwatch
+) -> Tensor:
     def on_step(_step: int, _run: CacheRun, _latents: Tensor) -> bool:
         watch.step_ended()
         return True
 
-    return denoise(model, subject.conditioning, subject.noise, method.frame, on_step)[0]
+    watch.loop_called()
+    latents: Tensor
+    latents, _ = sampler(model, subject.conditioning, subject.noise, method.frame, on_step)
+    return latents
 
 
 def _by_pipeline(model: Model, method: Method, subject: Subject, watch: Stopwatch) -> Tensor:
@@ -121,6 +139,7 @@ def _by_pipeline(model: Model, method: Method, subject: Subject, watch: Stopwatc
         return passed
 
     frame, call = method.frame, _enabled(model, method)
+    watch.loop_called()
     latents: Tensor = call(
         **_embeddings(subject.conditioning, frame.guided),
         latents=subject.noise,
@@ -143,6 +162,7 @@ def _by_bare_loop(model: Model, method: Method, subject: Subject, watch: Stopwat
     pipe = _enabled(model, method)
     if not isinstance(pipe, DiffusionPipeline):
         raise EvaluationError(f"it replaces the loop of a {type(model.pipe).__name__}")
+    watch.loop_called()
     walk = Walk(model, subject.conditioning, subject.noise, method.frame)
     for step in range(method.frame.schedule.steps):
         walk.advance(step, walk.predict(step))

@@ -11,9 +11,8 @@ import torch
 
 from schedules.rules import all_compute, spread
 from workers.costing import denoise_costs
-from workers.families import Conditioning
 from workers.sampler import Frame, Prompt, denoise, initial_latents
-from workers.units import example_inputs
+from workers.shapes import random_conditioning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -80,10 +79,7 @@ class _Denoising:
 
     def __init__(self, model: Model, size: int) -> None:
         self._model, self._size = model, size
-        inputs = example_inputs(model.pipe.unet)
-        width, added = inputs["encoder_hidden_states"].shape[-1], inputs.get("added_cond_kwargs")
-        text = torch.randn(1, 77, width, device=model.device, dtype=model.dtype)
-        self._conditioning = Conditioning(text, added).repeated(2)
+        self._conditioning = random_conditioning(model)
         frame = self._frame(all_compute(1, model.units.graph))
         self._latents = initial_latents(model, [Prompt("", None, 0)], frame)
 

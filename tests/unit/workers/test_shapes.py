@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from schedules.units import Role
+from tests.tiny_models import SHAPES as TINY_SHAPES
 from workers.errors import ModelError
-from workers.shapes import SHAPES, random_model, unet_of
-from workers.units import find_units
+from workers.shapes import SHAPES, random_conditioning, random_model, unet_of
+from workers.units import example_inputs, find_units
 
 
 @pytest.mark.parametrize(
@@ -50,5 +51,37 @@ def test_a_random_model_is_ready_to_denoise(monkeypatch: pytest.MonkeyPatch) -> 
     model = random_model("small")
 
     assert (model.name, model.native_size) == ("small", 512)
+    assert all(torch.isfinite(weights).all() for weights in model.pipe.unet.parameters())
     assert not model.pipe.unet.training
     assert not any(weights.requires_grad for weights in model.pipe.unet.parameters())
+
+
+def test_random_weights_are_the_same_again_in_the_dtype_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(SHAPES, "small", TINY_SHAPES["small"])
+    one, other = (random_model("small", torch.bfloat16).pipe.unet for _ in range(2))
+    pairs = zip(one.parameters(), other.parameters(), strict=True)
+
+    assert one.dtype == torch.bfloat16
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
+@pytest.mark.parametrize("shape", TINY_SHAPES)
+def test_random_weights_keep_activations_in_range(
+    shape: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SHAPES, shape, TINY_SHAPES[shape])
+    unet = random_model(shape).pipe.unet
+    with torch.inference_mode():
+        noise = unet(**example_inputs(unet) | {"sample": torch.randn(1, 4, 16, 16)})[0]
+
+    assert 0.01 < noise.std() < 100
+
+
+def test_conditioning_is_guided_for_every_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SHAPES, "smallxl", TINY_SHAPES["smallxl"])
+    found = random_conditioning(random_model("smallxl"), batch=3)
+
+    assert found.added is not None
+    assert {len(tensor) for tensor in (found.text, *found.added.values())} == {6}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from workers.evaluating.errors import EvaluationError
 from workers.evaluating.methods import Method, Subject, restored, take
 from workers.evaluating.peers import plain
 from workers.evaluating.timing import Stopwatch
+from workers.sampler import denoise
 
 if TYPE_CHECKING:
     from workers.pipeline import Model
@@ -60,6 +62,24 @@ def test_the_clock_starts_with_the_first_call_of_the_unet(tiny: Model) -> None:
     quick = min(take(tiny, Method("", "", frame, plain), subject).ms for _ in range(3))
 
     assert take(tiny, Method("", "", frame, slow), subject).ms < 20 * quick
+
+
+def test_a_whole_loop_is_timed_from_its_call_on_with_no_hook_on_the_unet(tiny: Model) -> None:
+    spent_ms, hooks = [], []
+
+    def slow(model: Model, *args: Any) -> Any:
+        hooks.extend(model.pipe.unet._forward_pre_hooks)
+        start = time.perf_counter()
+        torch.linalg.svd(torch.randn(200, 200))
+        spent_ms.append((time.perf_counter() - start) * 1e3)
+        return denoise(model, *args)
+
+    method = Method("", "", a_frame(tiny, 2))
+    taken = take(tiny, method, a_subject(tiny), whole=True, sampler=slow)
+
+    assert hooks == []
+    assert len(taken.elapsed_ms) == 2
+    assert taken.elapsed_ms[0] > spent_ms[0]
 
 
 @pytest.fixture
