@@ -69,6 +69,7 @@ def run(
     guidance_scale: float,
     prompts: Path | None,
     seeds: int,
+    pictures: int,
     out: Path | None,
 ) -> None:
     """Calibrate a model and write its files; prints where they are."""
@@ -76,7 +77,14 @@ def run(
     model = load(source)
     width, height = size or (model.native_size, model.native_size)
     settings = CalibrationSettings(
-        width, height, guidance_scale, prompts_from(prompts), seeds=seeds
+        width,
+        height,
+        guidance_scale,
+        prompts_from(prompts),
+        seeds=seeds,
+        quality_pictures=pictures,
+        influence_pictures=pictures,
+        correction_pictures=pictures,
     )
     folder = out or model.folder / FOLDER
     with bars(console) as progress:

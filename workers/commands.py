@@ -32,15 +32,17 @@ def _size(text: str) -> tuple[int, int]:
 @click.option("--guidance-scale", default=3.0, show_default=True)
 @click.option("--prompts", type=click.Path(path_type=Path, exists=True), help="One prompt a line.")
 @click.option("--seeds", default=2, show_default=True, help="Pictures per prompt.")
+@click.option("--pictures", type=click.IntRange(1), default=32, show_default=True,
+              help="How many of them tell quality: fewer are quicker, and rougher.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), help="Default: blockcache/ in the model.")
 def calibrate(
     model: str, size: str | None, guidance_scale: float, prompts: Path | None, seeds: int,
-    out: Path | None,
+    pictures: int, out: Path | None,
 ) -> None:  # fmt: skip
     """Measure change profiles, costs and plans of a model on this device; write its plan book."""
     from workers.calibrating import run
 
-    run(model, _size(size) if size else None, guidance_scale, prompts, seeds, out)
+    run(model, _size(size) if size else None, guidance_scale, prompts, seeds, pictures, out)
 
 
 @click.command(

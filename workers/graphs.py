@@ -101,10 +101,14 @@ class Graphs:
         """Make room for what needs memory more, for good; return whether there was any to make."""
         if not self._stages:
             return False
-        log.warning("memory is short: no CUDA graphs from now on")
+        self.end("memory is short")
+        return True
+
+    def end(self, why: str) -> None:
+        """Drop everything for good, and log why: from now on all is eager."""
+        log.warning("no CUDA graphs from now on: %s", why)
         self.clear()
         self._capturer = None
-        return True
 
     @contextmanager
     def generation(

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import time
 from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
 
 from schedules.planner import price
 from schedules.rules import all_compute
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
     from schedules.schedule import Schedule
     from workers.batch import Desk
     from workers.correction import Correction
+    from workers.graphs import Graphs
     from workers.moves import Move
     from workers.rendering import Rendered
 
@@ -31,6 +36,8 @@ WARM_UP_PLANS = 3
 WARM_UP_SPAN = 4.0
 WARM_UP_ROUNDS = 2
 RECORD_S = 60.0
+# Half precision may round otherwise in a replay; a wrong picture is tens of levels away.
+MOST_APART = 1.0
 # A picture right after another finds its weights in the caches; those asked for seldom do.
 PAUSE_S = 0.05
 
@@ -61,6 +68,21 @@ def record(desk: Desk, within_s: float = RECORD_S) -> None:
     moves = (move for plan in plans for move in _moves(desk, plan))
     desk.graphs.record(moves, lambda: time.monotonic() > end_s)
     log.info("steps recorded as CUDA graphs: %d", desk.graphs.count)
+    _compare(desk, plans[0])
+
+
+def _compare(desk: Desk, plan: Plan) -> None:
+    """Trust graphs only when a picture made by them is the one made without."""
+    eager, replayed = (
+        _made(desk, plan, plan.schedule, 1, desk.correction_of(plan), graphs)
+        for graphs in (None, desk.graphs)
+    )
+    levels = [
+        np.asarray(Image.open(io.BytesIO(made.images[0])), float) for made in (eager, replayed)
+    ]
+    apart = float(np.abs(levels[0] - levels[1]).mean())
+    if apart > MOST_APART:
+        desk.graphs.end(f"a picture made by them differs by {apart:.1f} of 255 levels")
 
 
 def _leave_stages(desk: Desk, plan: Plan) -> None:
@@ -68,7 +90,7 @@ def _leave_stages(desk: Desk, plan: Plan) -> None:
     schedule = all_compute(1, desk.model.units.graph)
     try:
         for batch, _ in desk.costs.by_batch:
-            _made(desk, plan, schedule, batch)
+            _made(desk, plan, schedule, batch, None, desk.graphs)
     except Exception as error:
         if not (is_out_of_memory(error) and desk.graphs.give_way()):
             raise
@@ -93,14 +115,19 @@ def warm_up_plans(frontier: Sequence[Plan], costs: CostModel) -> list[Plan]:
 
 
 def _took(desk: Desk, plan: Plan) -> Took:
-    made = _made(desk, plan, plan.schedule, 1, desk.correction_of(plan))
+    made = _made(desk, plan, plan.schedule, 1, desk.correction_of(plan), desk.graphs)
     return Took(price(plan, desk.costs).predicted_ms, made.total_ms)
 
 
 def _made(
-    desk: Desk, plan: Plan, schedule: Schedule, batch: int, correction: Correction | None = None
+    desk: Desk,
+    plan: Plan,
+    schedule: Schedule,
+    batch: int,
+    correction: Correction | None,
+    graphs: Graphs | None,
 ) -> Rendered:
     guidance_scale = float(desk.book.made.get("guidance_scale", 7.5))
     size = (desk.book.width, desk.book.height)
     frame = Frame(*size, guidance_scale, plan.solver, schedule, correction)
-    return render(desk.model, [Prompt("a red apple", None, 0)] * batch, frame, graphs=desk.graphs)
+    return render(desk.model, [Prompt("a red apple", None, 0)] * batch, frame, graphs=graphs)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from workers.cached_unet import CacheRun
+    from workers.capturing import Replay
     from workers.pins import Inputs
     from workers.pipeline import Model
     from workers.sampler import Frame
@@ -392,3 +393,23 @@ def test_recording_ends_when_its_time_is_over(emoji: Model) -> None:
     record(desk, within_s=0.0)
 
     assert desk.graphs.count == 0
+
+
+class Scrambling(Recorder):
+    """Replays that lose what they made."""
+
+    def capture(self, work: Callable[[], None]) -> Replay:
+        work()
+        return super().capture(lambda: None)
+
+
+def test_graphs_that_make_another_picture_are_not_used(
+    emoji: Model, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk = a_desk(emoji)
+    desk = replace(desk, graphs=Graphs(Scrambling(emoji.pipe.unet)))
+    with caplog.at_level(logging.WARNING):
+        record(desk)
+
+    assert not desk.graphs.are_on
+    assert "levels" in caplog.text
