@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SOCKET_TIMEOUT_S = 5.0
+# Callers have budgets: with its repetitions, they wait five seconds for a host that swallows all.
+CONNECT_TIMEOUT_S = 1.0
 _RETRIES = 3
 
 # First word of an error reply, and what it means to the operator. Before version 7 the word stands
@@ -81,7 +83,10 @@ def connect(url: str, timeout_s: float = SOCKET_TIMEOUT_S) -> redis.Redis:
     retry = Retry(ExponentialBackoff(cap=0.2, base=0.02), _RETRIES)
     with _url_errors():
         return redis.Redis.from_url(
-            url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=retry
+            url,
+            socket_timeout=timeout_s,
+            socket_connect_timeout=min(timeout_s, CONNECT_TIMEOUT_S),
+            retry=retry,
         )
 
 
@@ -94,7 +99,7 @@ def connect_async(url: str, *, retries: int = _RETRIES) -> redis.asyncio.Redis:
     options: dict[str, Any] = {"socket_timeout": SOCKET_TIMEOUT_S}
     with _url_errors():
         return redis.asyncio.Redis.from_url(
-            url, socket_connect_timeout=SOCKET_TIMEOUT_S, retry=retry, **options
+            url, socket_connect_timeout=CONNECT_TIMEOUT_S, retry=retry, **options
         )
 
 

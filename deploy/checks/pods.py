@@ -18,7 +18,7 @@ import yaml
 
 from deploy.checks.gateway import IMAGE, WISH, Gateway, add_key, ask
 from deploy.checks.manifests import OVERLAYS, rendered
-from deploy.checks.stack import run, say, wait_for
+from deploy.checks.project import run, say, wait_for
 
 WORK = Path(os.environ["WORK"])
 NETWORK = "blockcache-pods"
@@ -26,6 +26,7 @@ ADDRESSES = {
     "blockcache-store": "10.89.77.2",
     "blockcache-worker-emoji": "10.89.77.3",
     "blockcache-gateway": "10.89.77.4",
+    "laptop-gateway": "10.89.77.5",
 }
 IMAGES = {
     "store": "localhost/check-store:latest",
@@ -36,21 +37,34 @@ FOLDERS = WORK / "pod-folders"
 URL = f"http://{ADDRESSES['blockcache-gateway']}:8000"
 
 
-def pod(workload: dict[str, Any]) -> dict[str, Any]:
+# Asks for a picture from inside a pod, as what `kubectl port-forward` carries arrives there.
+FROM_INSIDE = f"""
+import json, urllib.request as r
+sent = r.Request("http://127.0.0.1:8000/generate", json.dumps({WISH}).encode(),
+                 {{"Content-Type": "application/json", "Accept": "image/png"}})
+assert r.urlopen(sent, timeout=60).read(4) == b"\\x89PNG"
+"""
+
+
+def pod(workload: dict[str, Any], name: str) -> dict[str, Any]:
     """Return the pod of a Deployment or StatefulSet as podman can run it."""
     spec = workload["spec"]["template"]["spec"]
     for container in spec["containers"]:
         container["image"] = IMAGES[container["name"]]
+        # podman would publish them on the machine, a second gateway's in vain.
+        container.pop("ports")
     for volume in spec["volumes"]:
         if secret := volume.pop("secret", None):
             volume["hostPath"] = host_path(secret["secretName"])
     for claim in workload["spec"].get("volumeClaimTemplates", []):
-        name = claim["metadata"]["name"]
-        spec["volumes"].append({"name": name, "hostPath": host_path(name)})
+        held = claim["metadata"]["name"]
+        spec["volumes"].append({"name": held, "hostPath": host_path(held)})
         context = spec["securityContext"]
-        os.chown(FOLDERS / name, context["runAsUser"], context["fsGroup"])
+        os.chown(FOLDERS / held, context["runAsUser"], context["fsGroup"])
     spec["hostAliases"] = [{"ip": ADDRESSES["blockcache-store"], "hostnames": ["blockcache-store"]}]
-    name = workload["metadata"]["name"]
+    # podman knows a pod's empty folder by its name alone.
+    for each in (*spec["volumes"], *spec["containers"][0]["volumeMounts"]):
+        each["name"] = f"{name}-{each['name']}"
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
 
 
@@ -121,16 +135,34 @@ def check_picture(gateway: Gateway) -> None:
     say("none without a key")
 
 
+def check_laptop(name: str) -> None:
+    """See pictures made without a key from inside the pod, and nobody answered from outside."""
+    run("podman", "exec", f"{name}-gateway", "python", "-c", FROM_INSIDE)
+    say("a picture without a key on the laptop pod's loopback")
+    status, _ = ask(f"http://{ADDRESSES[name]}:8000/healthz")
+    if status:
+        sys.exit(f"answered {status} from outside the laptop's pod")
+    say("none from outside it")
+
+
+def workloads(overlay: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return an overlay's Deployments and StatefulSets by name, and its ConfigMaps."""
+    objects = rendered(OVERLAYS / overlay)
+    kinds = {"Deployment", "StatefulSet"}
+    named = {each["metadata"]["name"]: each for each in objects if each["kind"] in kinds}
+    return named, [each for each in objects if each["kind"] == "ConfigMap"]
+
+
 def check_all(gateway: Gateway) -> None:
-    """Play all pods, make a picture, stop them."""
-    objects = rendered(OVERLAYS / "cpu")
-    config_maps = [found for found in objects if found["kind"] == "ConfigMap"]
-    workloads = [found for found in objects if found["kind"] in {"Deployment", "StatefulSet"}]
-    made = {each["metadata"]["name"]: pod(each) for each in workloads}
-    for name in ADDRESSES:
-        play(made[name], config_maps)
-        probe_all(made[name])
+    """Play all pods, make pictures, stop them."""
+    named, config_maps = workloads("cpu")
+    named["laptop-gateway"] = workloads("laptop")[0]["blockcache-gateway"]
+    made = {name: pod(named[name], name) for name in ADDRESSES}
+    for each in made.values():
+        play(each, config_maps)
+        probe_all(each)
     check_picture(gateway)
+    check_laptop("laptop-gateway")
     for name in reversed(ADDRESSES):
         check_stop(name, made[name]["spec"]["terminationGracePeriodSeconds"])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,6 +74,25 @@ def test_the_worker_says_that_the_store_is_away() -> None:
     ):
         with pytest.raises(StoreUnavailable, match="cannot be reached"):
             call()
+
+
+@pytest.fixture
+def swallowing() -> Iterator[str]:
+    """Yield the URL of an address where a connection is neither made nor refused."""
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen(0)
+        with socket.create_connection(deaf.getsockname()):
+            yield f"redis://127.0.0.1:{deaf.getsockname()[1]}/0"
+
+
+async def test_a_network_that_swallows_everything_is_reported_in_time(swallowing: str) -> None:
+    queue = RedisGatewayQueue.connect(swallowing, QueueSettings())
+    started_s = time.monotonic()
+    with pytest.raises(StoreUnavailable, match="cannot be reached"):
+        await queue.depths()
+    assert time.monotonic() - started_s < 10
+    await queue.aclose()
 
 
 async def test_a_store_without_memory_refuses_the_job_and_says_so(
