@@ -59,8 +59,7 @@ def lesson(
     def loss(nets: nn.ModuleDict, tokens: Tensor, *asked: Tensor) -> Tensor:
         return denoising_loss(nets["unet"], nets["text"](tokens).last_hidden_state, *asked)
 
-    course, half, compiled = preset.diffusion, preset.half, preset.compiled
-    return Lesson(networks, draw, loss, course, state, half=half, compiled=compiled)
+    return Lesson(networks, draw, loss, preset.diffusion, state, half=preset.half)
 
 
 def batch(material: Material, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -54,7 +54,6 @@ class Lesson:
     course: Course
     state: Path
     half: bool = False
-    compiled: bool = False
 
     @property
     def device(self) -> torch.device:
@@ -78,9 +77,6 @@ class Learner:
         self._optimizers = optimizers(lesson.networks, lesson.device)
         self._update = Replayed(self._updated)
         self.done = checkpoints.load(lesson.state, self._both, self._optimizers)
-        if lesson.compiled:
-            for network in lesson.networks.values():
-                network.compile()
 
     def save(self) -> None:
         """Write the state, so that a later run goes on from here."""

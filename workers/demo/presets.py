@@ -43,7 +43,6 @@ class Preset:
     left_out: frozenset[str] = frozenset()
     tokens: int = 24
     half: bool = False
-    compiled: bool = False
 
     @property
     def latent_side(self) -> int:
@@ -57,14 +56,14 @@ PRESETS = {
         latent_channels=32,
         autoencoder_channels=(24, 48, 96, 128),
         crop=32,
-        autoencoder=Course(16_000, 8, 1e-3, 200, 0.999),
+        autoencoder=Course(2_000, 16, 2e-2, 100, 0.999),
         unet_channels=(64, 128, 256),
         unet_layers=1,
         heads=4,
         text_width=128,
         text_layers=3,
         vocabulary=4096,
-        diffusion=Course(10_000, 64, 1.5e-3, 300, 0.999),
+        diffusion=Course(5_000, 64, 1e-2, 200, 0.999),
         left_out=frozenset({"People & Body"}),
     ),
     "gpu": Preset(
@@ -72,16 +71,15 @@ PRESETS = {
         latent_channels=24,
         autoencoder_channels=(32, 64, 128, 128),
         crop=64,
-        autoencoder=Course(12_000, 64, 2e-2, 100, 0.999),
+        autoencoder=Course(4_000, 64, 2e-2, 100, 0.999),
         unet_channels=(96, 128, 224),
         unet_layers=2,
         heads=4,
         text_width=192,
         text_layers=4,
         vocabulary=4096,
-        diffusion=Course(16_000, 256, 2e-2, 300, 0.9995),
+        diffusion=Course(12_000, 256, 2e-2, 300, 0.9995),
         left_out=frozenset({"People & Body"}),
         half=True,
-        compiled=True,
     ),
 }
