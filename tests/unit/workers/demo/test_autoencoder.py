@@ -17,10 +17,17 @@ from workers.demo.networks import autoencoder
 from workers.images import to_tensor
 
 
+CHANNELS = TINY.latent_channels
+
+
 @pytest.fixture
 def vae() -> Any:
+    """Return an untrained autoencoder that is sure of its latents."""
     torch.manual_seed(0)
-    return autoencoder(TINY).eval()
+    vae = autoencoder(TINY).eval()
+    with torch.no_grad():
+        vae.quant_conv.bias[CHANNELS:] -= 12
+    return vae
 
 
 def generator() -> torch.Generator:
@@ -67,6 +74,22 @@ def test_standardising_changes_no_picture(vae: Any) -> None:
         after = vae.decode(vae.encode(x).latent_dist.mean).sample
 
     assert torch.allclose(before, after, atol=1e-4)
+
+
+def test_a_channel_that_is_noise_is_closed_and_the_others_are_not(vae: Any) -> None:
+    with torch.no_grad():
+        vae.quant_conv.bias[CHANNELS + 2] += 24
+        x = to_tensor(noise_pictures())
+        standardise(vae, noise_pictures())
+        mean, deviation = latents_of(vae, noise_pictures())
+        latents = vae.encode(x).latent_dist.mean
+        other = latents.clone()
+        other[:, 2] = 5.0
+        made, also = vae.decode(latents).sample, vae.decode(other).sample
+
+    assert mean.std((0, 2, 3)).tolist() == pytest.approx([1.0, 1.0, 0.0, 1.0], abs=1e-3)
+    assert float(deviation[:, 2].max()) < 1e-6
+    assert torch.equal(made, also)
 
 
 def test_standardising_scales_the_deviation_with_the_mean(vae: Any) -> None:
