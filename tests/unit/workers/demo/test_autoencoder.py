@@ -16,7 +16,6 @@ from workers.demo.autoencoder import (
 from workers.demo.networks import autoencoder
 from workers.images import to_tensor
 
-
 CHANNELS = TINY.latent_channels
 
 
