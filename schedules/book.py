@@ -83,6 +83,14 @@ class Plan:
             "measured": dict(self.measured),
         }
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], graph: UnitGraph, metric: str) -> Self:
+        """Read what `to_dict` wrote of a plan for that UNet."""
+        schedule = Schedule.decode(data["table"], len(graph))
+        quality = Quality(metric, data["quality"])
+        plan = cls.of(data["solver"], data["rule"], schedule, graph, quality, data["measured"])
+        return replace(plan, correction=data["correction"])
+
 
 @dataclass(frozen=True, slots=True)
 class PlanBook:
@@ -142,15 +150,9 @@ class PlanBook:
             raise InvalidBook(f"plan book format {version!r}; this version reads {FORMAT}")
         try:
             graph = UnitGraph.from_dict(data["graph"])
-            plans = tuple(_plan(entry, graph, data["metric"]) for entry in data["plans"])
+            metric = data["metric"]
+            plans = tuple(Plan.from_dict(plan, graph, metric) for plan in data["plans"])
             named = {key: data[key] for key in ("model", "revision", "width", "height", "metric")}
             return cls(**named, graph=graph, plans=plans, made=data.get("made", {}))
         except (KeyError, TypeError, AttributeError, ScheduleError) as error:
             raise InvalidBook(f"the plan book cannot be read: {error}") from error
-
-
-def _plan(entry: Mapping[str, Any], graph: UnitGraph, metric: str) -> Plan:
-    schedule = Schedule.decode(entry["table"], len(graph))
-    quality = Quality(metric, entry["quality"])
-    plan = Plan.of(entry["solver"], entry["rule"], schedule, graph, quality, entry["measured"])
-    return replace(plan, correction=entry["correction"])

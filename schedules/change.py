@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import fmean
+from typing import TYPE_CHECKING
 
 from schedules.errors import InvalidProfile
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +45,24 @@ class ChangeProfile:
     def units(self) -> int:
         """Number of measured units."""
         return len(self.mean)
+
+    def over(self, units: Sequence[int]) -> tuple[Moments, ...]:
+        """Return the moments of each step over some units and all samples."""
+        means = zip(*(self.mean[u] for u in units), strict=True)
+        deviations = zip(*(self.std[u] for u in units), strict=True)
+        return tuple(map(_pooled, means, deviations))
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Mean and standard deviation."""
+
+    mean: float
+    std: float
+
+
+def _pooled(means: Sequence[float], deviations: Sequence[float]) -> Moments:
+    """Return the moments of groups of one size taken together."""
+    mean = fmean(means)
+    square = fmean(m * m + d * d for m, d in zip(means, deviations, strict=True))
+    return Moments(mean, max(square - mean * mean, 0.0) ** 0.5)

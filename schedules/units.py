@@ -87,6 +87,21 @@ class UnitGraph:
         """Return the positions of all units that play one of `roles`."""
         return tuple(u for u, unit in enumerate(self.units) if unit.role in roles)
 
+    def residual_by_halvings(self) -> dict[int, tuple[int, ...]]:
+        """Return the positions of the residual units of each resolution.
+
+        A resolution is told by how often the latents were halved on the way there: 0 is the full
+        one.
+        """
+        found: dict[int, list[int]] = {}
+        halvings = 0
+        for u, unit in enumerate(self.units):
+            if unit.role is Role.SAMPLER:
+                halvings += -1 if unit.name.startswith("up.") else 1
+            elif unit.is_residual:
+                found.setdefault(halvings, []).append(u)
+        return {depth: tuple(members) for depth, members in sorted(found.items())}
+
     def live(self, computes: Sequence[bool]) -> tuple[bool, ...]:
         """Return which units are needed when `computes[u]` says who computes at this step.
 

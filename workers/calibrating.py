@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from workers.calibration import CalibrationSettings, calibrate
-from workers.calibration_files import FOLDER, book_path, save
+from workers.calibration import calibrate
+from workers.calibration_files import FOLDER, book_path, dependencies, partial_path, save
+from workers.calibration_settings import CalibrationSettings
+from workers.partial import PartialFolder
 from workers.pipeline import load
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from rich.progress import TaskID
 
+    from workers.pipeline import Model
 
 QUIET_S = 15.0
 
@@ -86,9 +89,23 @@ def run(
         influence_pictures=pictures,
         correction_pictures=pictures,
     )
-    folder = out or model.folder / FOLDER
-    with bars(console) as progress:
-        calibration = calibrate(model, settings, Bars(progress))
+    calibrate_into(out or model.folder / FOLDER, model, settings, console)
+
+
+def calibrate_into(
+    folder: Path, model: Model, settings: CalibrationSettings, console: Console
+) -> None:
+    """Calibrate and write what came of it, or go on where the same was interrupted."""
+    size = settings.width, settings.height
+    kept = PartialFolder.opened(partial_path(folder, *size), dependencies(model, settings))
+    if kept.note:
+        console.print(kept.note, markup=False)
+    try:
+        with bars(console) as progress:
+            calibration = calibrate(model, settings, Bars(progress), kept)
+    except KeyboardInterrupt:
+        console.print("interrupted: the same command goes on from here")
+        raise
     save(calibration, model, folder)
-    book = calibration.book
-    console.print(f"{len(book.plans)} plans in {book_path(folder, width, height)}")
+    kept.remove()
+    console.print(f"{len(calibration.book.plans)} plans in {book_path(folder, *size)}")

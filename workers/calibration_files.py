@@ -19,11 +19,12 @@ from schedules.cost import CostModel
 from schedules.errors import ScheduleError
 from workers.correction import Correction
 from workers.errors import CalibrationError
-from workers.tensor_files import write_tensors
+from workers.whole_files import write_json, write_tensors
 
 if TYPE_CHECKING:
     from schedules.book import Plan
     from workers.calibration import Calibration
+    from workers.calibration_settings import CalibrationSettings
     from workers.pipeline import Model
 
 FOLDER = "blockcache"
@@ -33,6 +34,11 @@ CORRECTIONS = "corrections"
 def book_path(folder: Path, width: int, height: int) -> Path:
     """Return where the plan book of a size lies."""
     return folder / f"book-{width}x{height}.json"
+
+
+def partial_path(folder: Path, width: int, height: int) -> Path:
+    """Return where the finished parts of an unfinished calibration of a size lie."""
+    return folder / f"partial-{width}x{height}"
 
 
 def save(calibration: Calibration, model: Model, folder: Path) -> None:
@@ -45,8 +51,8 @@ def save(calibration: Calibration, model: Model, folder: Path) -> None:
     costs = {**calibration.costs.to_dict(), "made": made}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _write(book_path(folder, settings.width, settings.height), book.to_dict())
-        _write(folder / f"costs-{settings.width}x{settings.height}.json", costs)
+        write_json(book_path(folder, settings.width, settings.height), book.to_dict())
+        write_json(folder / f"costs-{settings.width}x{settings.height}.json", costs)
         _save_profiles(calibration, made, _profiles_path(folder, settings.width, settings.height))
         for correction in calibration.corrections.values():
             save_correction(correction, folder)
@@ -67,12 +73,15 @@ def provenance(model: Model) -> dict[str, Any]:
     }
 
 
+def dependencies(model: Model, settings: CalibrationSettings) -> dict[str, Any]:
+    """Return what the parts of a calibration depend on."""
+    # Threads decide how long it takes, and costs are measured anew.
+    made = {k: v for k, v in provenance(model).items() if k not in {"date", "threads"}}
+    return {**made, **asdict(settings)}
+
+
 def _listed(settings: dict[str, Any]) -> dict[str, Any]:
     return {k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()}
-
-
-def _write(path: Path, data: dict[str, Any]) -> None:
-    path.write_text(json.dumps(data, indent=1) + "\n")
 
 
 def _save_profiles(calibration: Calibration, made: dict[str, Any], path: Path) -> None:

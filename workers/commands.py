@@ -39,7 +39,10 @@ def calibrate(
     model: str, size: str | None, guidance_scale: float, prompts: Path | None, seeds: int,
     pictures: int, out: Path | None,
 ) -> None:  # fmt: skip
-    """Measure change profiles, costs and plans of a model on this device; write its plan book."""
+    """Measure change profiles, costs and plans of a model on this device; write its plan book.
+
+    Interrupted in any way, the same command goes on where it was.
+    """
     from workers.calibrating import run
 
     run(model, _size(size) if size else None, guidance_scale, prompts, seeds, pictures, out)

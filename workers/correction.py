@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from workers.errors import CalibrationError
-from workers.tensor_files import write_tensors
+from workers.whole_files import write_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

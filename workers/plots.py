@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 from schedules.schedule import Work
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 WORK_COLOURS = {Work.SKIPPED: "#e8e6e1", Work.REUSED: "#9cc3d5", Work.COMPUTED: "#1b4965"}
 MARKS = {Work.SKIPPED: "·", Work.REUSED: "░", Work.COMPUTED: "█"}
 ACCENT = "#d1495b"
+BARS = "▁▂▃▄▅▆▇█"
 
 
 def heat_map(plan: Plan, graph: UnitGraph) -> Figure:
@@ -101,6 +102,45 @@ def change_curves(profile: ChangeProfile, graph: UnitGraph, title: str) -> Figur
         axes.spines[["top", "right"]].set_visible(False)
     figure.suptitle(title, x=0.01, ha="left")
     return figure
+
+
+def resolution_curves(profile: ChangeProfile, graph: UnitGraph, title: str) -> Figure:
+    """Draw the mean change of the units of each resolution, one panel each, deviation shaded."""
+    groups = graph.residual_by_halvings()
+    figure = Figure(figsize=(3.4 * len(groups), 3.2), layout="constrained")
+    panels = figure.subplots(1, len(groups), squeeze=False, sharey=True)[0]
+    steps = np.arange(1, profile.steps)
+    for axes, (halvings, units) in zip(panels, groups.items(), strict=True):
+        moments = profile.over(units)
+        mean, std = (np.array([getattr(m, name) for m in moments]) for name in ("mean", "std"))
+        axes.plot(steps, mean, color=WORK_COLOURS[Work.COMPUTED], linewidth=1.6)
+        colour = WORK_COLOURS[Work.REUSED]
+        axes.fill_between(steps, np.maximum(mean - std, 0), mean + std, color=colour, alpha=0.45)
+        axes.set(title=f"{_resolution(halvings)}, {len(units)} units", xlabel="step")
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[0].set(ylabel="relative change", ylim=(0, None))
+    figure.suptitle(title, x=0.01, ha="left")
+    return figure
+
+
+def text_curves(profile: ChangeProfile, graph: UnitGraph) -> str:
+    """Draw the mean change of each resolution in characters, below the map of the same plan."""
+    groups = graph.residual_by_halvings()
+    means = {depth: [m.mean for m in profile.over(units)] for depth, units in groups.items()}
+    top = max(max(row) for row in means.values()) or 1.0
+    width = max(len(unit.name) for unit in graph.units)
+    # Nothing comes before the first step, so its column stays empty.
+    lines = [f"{_resolution(d):>{width}}  {_sparkline(row, top)}" for d, row in means.items()]
+    return "\n".join(lines)
+
+
+def _sparkline(values: Sequence[float], top: float) -> str:
+    last = len(BARS) - 1
+    return "".join(BARS[min(int(value / top * len(BARS)), last)] for value in values)
+
+
+def _resolution(halvings: int) -> str:
+    return f"1/{2**halvings} resolution" if halvings else "full resolution"
 
 
 def frontier(book: PlanBook, costs: CostModel, chosen: Plan | None = None) -> Figure:

@@ -20,6 +20,8 @@ from workers.plots import (
     feature_strips,
     frontier,
     heat_map,
+    resolution_curves,
+    text_curves,
     text_map,
     write,
 )
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from schedules.book import Plan, PlanBook
+    from schedules.change import ChangeProfile
     from schedules.cost import CostModel
 
 
@@ -40,7 +43,7 @@ def run(
     out: Path | None,
     prompt: str | None = None,
 ) -> None:
-    """Print the picked plan; with `out` also draw schedule, change curves and frontier.
+    """Print the picked plan and how units change; with `out` also draw both and the frontier.
 
     With a prompt too, the model makes its picture and the feature maps of two units are drawn.
     """
@@ -58,16 +61,20 @@ def run(
         f"quality {picked.quality.value:.4f}, {picked.counts.hit_ratio:.0%} of units not computed"
     )
     console.print(Text(text_map(picked, book.graph)))
+    profile = load_profiles(folder, width, height).get((picked.solver, picked.steps))
+    if profile is not None:
+        console.print("\nhow much units change from step to step, by their resolution")
+        console.print(Text(text_curves(profile, book.graph)))
     if out is not None:
-        for path in _draw(picked, book, costs, folder, out):
+        for path in _draw(picked, book, costs, profile, out):
             console.print(str(path))
         if prompt is not None:
             console.print(str(_draw_features(source, prompt, picked, book, out)))
 
 
-def _draw(picked: Plan, book: PlanBook, costs: CostModel, folder: Path, out: Path) -> list[Path]:
-    key = (picked.solver, picked.steps)
-    profile = load_profiles(folder, book.width, book.height).get(key)
+def _draw(
+    picked: Plan, book: PlanBook, costs: CostModel, profile: ChangeProfile | None, out: Path
+) -> list[Path]:
     title = f"{book.model}, {picked.solver}, {picked.steps} steps"
     paths = [
         write(heat_map(picked, book.graph), out / "schedule.png"),
@@ -76,6 +83,8 @@ def _draw(picked: Plan, book: PlanBook, costs: CostModel, folder: Path, out: Pat
     ]
     if profile is not None:
         paths.append(write(change_curves(profile, book.graph, title), out / "change.png"))
+        curves = resolution_curves(profile, book.graph, title)
+        paths.append(write(curves, out / "resolutions.png"))
     return paths
 
 

@@ -8,7 +8,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, safe_open
 
 from workers.demo.errors import UnusableParts
-from workers.tensor_files import write_tensors
+from workers.whole_files import write_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

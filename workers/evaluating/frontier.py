@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from schedules.cost import CostModel
-from workers.calibration import REFERENCE
+from workers.calibration_settings import REFERENCE
 from workers.evaluating.comparison import FEWER, TIE, run
 from workers.evaluating.methods import Method
 from workers.evaluating.tables import grid

@@ -21,8 +21,8 @@ from app.contract.picture_sets import (
 )
 from schedules.planner import Infeasible, plan
 from workers.calibrating import Bars, bars
-from workers.calibration import REFERENCE
 from workers.calibration_files import FOLDER, load_costs, provenance
+from workers.calibration_settings import REFERENCE
 from workers.evaluating.comparison import TIE, UNCACHED, run
 from workers.evaluating.errors import EvaluationError
 from workers.evaluating.frontier import PLANS

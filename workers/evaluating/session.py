@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from schedules.rules import all_compute
-from workers.calibration import REFERENCE
+from workers.calibration_settings import REFERENCE
 from workers.costing import denoise_costs
 from workers.evaluating.comparison import ROUNDS, compare, run
 from workers.evaluating.errors import EvaluationError

@@ -113,3 +113,14 @@ def test_computing_less_never_needs_more(graph: UnitGraph) -> None:
 
     assert all(everything)
     assert all(a or not b for a, b in zip(everything, nothing, strict=True))
+
+
+def test_residual_units_are_told_apart_by_how_often_the_latents_were_halved() -> None:
+    graph = a_unet_graph()
+    names = {
+        halvings: {graph.units[u].name for u in units}
+        for halvings, units in graph.residual_by_halvings().items()
+    }
+
+    assert names[1] == {"mid.resnet.0", "up.0.resnet.0"}
+    assert names[0] == {unit.name for unit in graph.units if unit.is_residual} - names[1]

@@ -9,12 +9,14 @@ import pytest
 from schedules.rules import all_compute
 from tests.tiny_books import book_for
 from workers.calibrating import prompts_from
-from workers.calibration import Calibration, CalibrationSettings, Studio, calibrate
+from workers.calibration import Calibration, calibrate
 from workers.calibration_files import load_book, load_corrections, load_costs, load_profiles, save
+from workers.calibration_settings import CalibrationSettings
 from workers.errors import CalibrationError
 from workers.fitting import fit
 from workers.main import checked_book
 from workers.quality import METRIC
+from workers.studio import Studio
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from schedules.book import Plan, Quality
@@ -15,6 +16,8 @@ from workers.plots import (
     feature_strips,
     frontier,
     heat_map,
+    resolution_curves,
+    text_curves,
     text_map,
     write,
 )
@@ -72,6 +75,35 @@ def test_change_curves_have_a_panel_a_role(tmp_path: Path) -> None:
 
     assert [axes.get_title() for axes in figure.axes] == ["resnet", "transformer"]
     assert has_drawing(figure, tmp_path / "change.png")
+
+
+def a_profile() -> ChangeProfile:
+    """Return changes that fall at full resolution and stay small below it."""
+    graph = a_unet_graph()
+    deep = graph.residual_by_halvings()[1]
+    rows = tuple((0.1,) * 3 if u in deep else (0.8, 0.4, 0.2) for u in range(len(graph)))
+    return ChangeProfile(rows, ((0.1,) * 3,) * len(graph), samples=2)
+
+
+def test_resolution_curves_have_a_panel_a_resolution(tmp_path: Path) -> None:
+    figure = resolution_curves(a_profile(), a_unet_graph(), "emoji, ddim, 4 steps")
+    curves = [np.asarray(axes.lines[0].get_ydata()) for axes in figure.axes]
+
+    assert [axes.get_title() for axes in figure.axes] == [
+        "full resolution, 5 units",
+        "1/2 resolution, 2 units",
+    ]
+    assert curves == [pytest.approx([0.8, 0.4, 0.2]), pytest.approx([0.1] * 3)]
+    assert has_drawing(figure, tmp_path / "resolutions.png")
+
+
+def test_the_text_curves_stand_below_the_steps_of_the_text_map() -> None:
+    graph = a_unet_graph()
+    full, half = text_curves(a_profile(), graph).splitlines()
+    first_step = text_map(a_plan(), graph).splitlines()[0].index("█")
+
+    assert (full[:first_step].strip(), full[first_step:]) == ("full resolution", " █▅▃")
+    assert (half[:first_step].strip(), half[first_step:]) == ("1/2 resolution", " ▂▂▂")
 
 
 def test_an_arrow_leads_from_every_value_that_is_reused(tmp_path: Path) -> None:
