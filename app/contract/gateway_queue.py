@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import redis.asyncio
 
     from app.contract.jobs import Outcome
+    from app.contract.lanes import Lane
     from app.contract.ports import Once
     from app.contract.settings import QueueSettings
 
@@ -104,9 +105,9 @@ class RedisGatewayQueue:
             raise TooManyJobs(f"{most_live} jobs of this key wait or run: wait for one to end")
         return replies.accepted(reply)
 
-    async def turn_away(self, model: str, images: int, budget_ms: float) -> None:
+    async def turn_away(self, lane: Lane, images: int, budget_ms: float) -> None:
         """Remember a request that others stood in the way of among the latest arrivals."""
-        await self._run("turn_away", model, images, budget_ms)
+        await self._run("turn_away", lane.name, images, budget_ms)
 
     async def accepted_before(self, once: Once) -> str | None:
         """Return the id of the job accepted with `once`, if it is known; raises KeyReused."""
@@ -188,18 +189,16 @@ class RedisGatewayQueue:
             found: Any = await self._client.zrevrange(self._tag(tag), 0, -1)
         return [job_id.decode() for job_id in found]
 
-    async def backlog(self, model: str, budget_ms: float) -> Backlog:
-        """Return who waits for `model`, and the work with deadlines before `budget_ms` from now."""
+    async def backlog(self, lane: Lane, budget_ms: float) -> Backlog:
+        """Return who waits in a lane, and the work with deadlines before `budget_ms` from now."""
         now, jobs, work_ms, arrivals, *rows = await self._run(
-            "backlog", model, budget_ms, LINE_ROWS
+            "backlog", lane.name, budget_ms, LINE_ROWS
         )
         return Backlog(jobs, float(work_ms), replies.line(now, rows, arrivals))
 
-    async def depths(self) -> dict[str, Backlog]:
-        """Return all queued work by model."""
-        flat = await self._run("depths")
-        rows = zip(flat[::3], flat[1::3], flat[2::3], strict=True)
-        return {model.decode(): Backlog(jobs, float(work_ms)) for model, jobs, work_ms in rows}
+    async def depths(self) -> dict[Lane, Backlog]:
+        """Return all queued work by lane."""
+        return replies.depths(await self._run("depths"))
 
     async def dead_letters(self) -> int:
         """Return how many jobs were given up."""
