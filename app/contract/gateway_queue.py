@@ -161,10 +161,10 @@ class RedisGatewayQueue:
 
     async def image(self, job_id: str, index: int) -> bytes | None:
         """Return one finished picture, encoded as its job asked."""
-        return await self._picture(self._keys.images(job_id), index)
+        return None if index < 0 else await self._picture(self._keys.images(job_id), index)
 
     async def preview(self, job_id: str, index: int) -> bytes | None:
-        """Return the first picture as it was shown on its way, for the `index`-th time."""
+        """Return the first picture as it was shown the `index`-th time, for -1 the last time."""
         return await self._picture(self._keys.previews(job_id), index)
 
     async def cancel(self, job_id: str) -> JobState | None:
@@ -270,8 +270,6 @@ class RedisGatewayQueue:
         return previews or await self._outcome(job_id)
 
     async def _picture(self, key: str, index: int) -> bytes | None:
-        if index < 0:
-            return None
         with store_errors():
             picture: Any = await self._client.lindex(key, index)
         return None if picture is None else bytes(picture)

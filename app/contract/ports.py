@@ -177,7 +177,7 @@ class GatewayQueue(Protocol):
         ...
 
     async def preview(self, job_id: str, index: int) -> bytes | None:
-        """Return the first picture as it was shown on its way, for the `index`-th time (from 0)."""
+        """Return the first picture as it was shown the `index`-th time (from 0; -1: the last)."""
         ...
 
     async def cancel(self, job_id: str) -> JobState | None:
