@@ -43,7 +43,7 @@ class Decider:
         if not isinstance(verdict, admission.Admit):
             self.overhead.relax()
             if remember and isinstance(verdict, admission.Queued):
-                await self.queue.turn_away(offer.model, request.num_images, request.budget_ms)
+                await self.queue.turn_away(offer.lane, request.num_images, request.budget_ms)
             raise refusal(verdict)
         return Decision(offer, verdict, overhead_ms, previews)
 
@@ -71,7 +71,7 @@ class Decider:
     async def _admit(
         self, request: PictureRequest, offer: Offer, overhead_ms: float, horizon_ms: float
     ) -> admission.Verdict:
-        backlog = await self.queue.backlog(offer.model, horizon_ms)
+        backlog = await self.queue.backlog(offer.lane, horizon_ms)
         now_unix_ms = (await self.fleet.read()).now_unix_ms
         own_ms = overhead_ms, self.overhead.stray_ms
         load = admission.Load(offer.cards, backlog, now_unix_ms, *own_ms)

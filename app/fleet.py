@@ -9,6 +9,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from app.contract.errors import DecodeError
+from app.contract.lanes import Lane
 from app.errors import FieldError, InvalidRequest, NoWorkers
 
 if TYPE_CHECKING:
@@ -32,6 +33,11 @@ class Offer:
     def model(self) -> str:
         """The model's name."""
         return self.book.model
+
+    @property
+    def lane(self) -> Lane:
+        """Where its jobs wait."""
+        return Lane(self.book.model, self.book.width, self.book.height)
 
     @property
     def size(self) -> tuple[int, int]:

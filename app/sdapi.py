@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
-from app import sdapi_schemas
+from app import sdapi_progress, sdapi_schemas
 from app.contract.errors import StoreUnavailable
 from app.contract.infotext import infotext, sampler
 from app.contract.jobs import FINAL_STATES, JobState
@@ -28,6 +28,7 @@ from app.routes import (
     signed,
     usual_budget_ms,
 )
+from app.schemas import MAX_PREVIEWS
 from app.stages import PictureRequest
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from app.stages import Accepted, Made
 
 AUTOMATIC = "automatic"
+LATEST = -1
 FIELDS = {"num_images": "batch_size", "max_steps": "steps", "model": "sd_model_checkpoint"}
 """What the service's fields are called here."""
 
@@ -66,14 +68,20 @@ async def txt2img(
 
 
 @router.get("/progress", response_model=sdapi_schemas.ProgressResponse)
-async def progress(request: Request, service: Serving, id_task: Task = "") -> Response:
-    """Tell how far the caller's job is: the one with that `force_task_id`, else the latest."""
+async def progress(
+    request: Request, service: Serving, id_task: Task = "", skip_current_image: bool = False
+) -> Response:
+    """Tell how far the caller's job is: the one with that `force_task_id`, else the latest.
+
+    With its latest preview, if it was to make some.
+    """
     found = await _unfinished(service, request, id_task)
     running = [status for status in found if status.state is JobState.RUNNING]
     status = next(iter(running or found), None)
     if status is None:
         return body(sdapi_schemas.ProgressResponse())
-    return body(_progress(status, await service.queue.now_unix_ms()))
+    seen = None if skip_current_image else await service.queue.preview(status.id, LATEST)
+    return body(sdapi_progress.of(status, await service.queue.now_unix_ms(), seen))
 
 
 @router.post("/interrupt")
@@ -119,6 +127,7 @@ async def options(service: Serving) -> dict[str, Any]:
         "samples_format": usual.format,
         "jpeg_quality": usual.quality,
         "enable_pnginfo": usual.described,
+        "live_previews_enable": False,
     }
 
 
@@ -172,6 +181,7 @@ def _asked(wish: sdapi_schemas.Txt2ImgRequest, budget_ms: float, fleet: Fleet) -
         max_steps=wish.steps,
         solvers=_solvers(wish.sampler_name or wish.sampler_index or AUTOMATIC, fleet),
         encoding=_encoding(wish.settings),
+        previews=MAX_PREVIEWS if wish.settings.live_previews_enable else 0,
     )
 
 
@@ -229,23 +239,6 @@ async def _unfinished(service: Service, request: Request, task: str) -> list[Job
     ids = await service.queue.tagged(_tags(request, task)[-1])
     found = [await service.queue.status(job_id) for job_id in ids]
     return [status for status in found if status and status.state not in FINAL_STATES]
-
-
-def _progress(status: JobStatus, now_unix_ms: int) -> sdapi_schemas.ProgressResponse:
-    done = status.step / status.steps
-    passed_s = (now_unix_ms - status.created_unix_ms) / 1000
-    created = datetime.fromtimestamp(status.created_unix_ms / 1000, UTC)
-    state = sdapi_schemas.ProgressState(
-        job=status.id,
-        job_count=1,
-        job_timestamp=created.strftime("%Y%m%d%H%M%S"),
-        sampling_step=status.step,
-        sampling_steps=status.steps,
-    )
-    eta_s = passed_s * (1 - done) / done if done else 0.0
-    return sdapi_schemas.ProgressResponse(
-        progress=round(done, 4), eta_relative=round(eta_s, 3), state=state
-    )
 
 
 def _described(wish: sdapi_schemas.Txt2ImgRequest, made: Made) -> sdapi_schemas.Txt2ImgResponse:

@@ -61,6 +61,7 @@ class Settings(BaseModel):
     samples_format: Annotated[str, Field(max_length=8)] | None = None
     jpeg_quality: int | None = Field(default=None, ge=1, le=100)
     enable_pnginfo: bool | None = None
+    live_previews_enable: bool | None = None
 
 
 class Txt2ImgRequest(BaseModel):

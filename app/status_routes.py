@@ -33,9 +33,11 @@ class WorkerBody(Message):
 
 
 class QueueBody(Message):
-    """Jobs of a model that wait, and the time they will take."""
+    """Jobs for a model at a size that wait, and the time they will take."""
 
     model: str
+    width: int
+    height: int
     jobs: int
     work_ms: float
 
@@ -81,8 +83,8 @@ async def status(service: Serving) -> Response:
     now_unix_ms, cards = await queue.now_unix_ms(), await queue.cards()
     depths = await queue.depths()
     waiting = [
-        QueueBody(model=model, jobs=backlog.jobs, work_ms=backlog.work_ms)
-        for model, backlog in depths.items()
+        QueueBody(**asdict(lane), jobs=backlog.jobs, work_ms=backlog.work_ms)
+        for lane, backlog in depths.items()
     ]
     return body(
         StatusBody(

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from app.contract.cards import WorkerCard
     from app.contract.jobs import Result
+    from app.contract.lanes import Lane
     from app.contract.ports import Backlog, StoreMemory
 
 OUTCOMES = ("done", "late", "failed", "cancelled", "dead", "missed", "refused")
@@ -60,9 +61,11 @@ class Telemetry:
         )
 
     def _define_gauges(self) -> None:
-        self._depth = self._gauge("queue_depth", "Jobs waiting", "model")
-        self._work = self._gauge("queue_work_seconds", "Predicted work waiting", "model")
-        self._worker_up = self._gauge("worker_up", "1 for a ready worker", "worker", "model")
+        self._depth = self._gauge("queue_depth", "Jobs waiting", "model", "size")
+        self._work = self._gauge("queue_work_seconds", "Predicted work waiting", "model", "size")
+        self._worker_up = self._gauge(
+            "worker_up", "1 for a ready worker", "worker", "model", "size"
+        )
         self._dead = self._gauge("dead_letters", "Jobs that were given up")
         self._store_up = self._gauge("store_up", "1 while the store answers")
         self._store_used = self._gauge("store_memory_bytes", "Memory the store uses")
@@ -138,23 +141,24 @@ class Telemetry:
         self._store_used.set(memory.used_bytes)
         self._store_limit.set(memory.limit_bytes)
 
-    def queue(self, depths: Mapping[str, Backlog], dead_letters: int) -> None:
+    def queue(self, depths: Mapping[Lane, Backlog], dead_letters: int) -> None:
         """Record the queue as it is now."""
         for gauge in (self._depth, self._work):
             gauge.clear()
-        for model, backlog in depths.items():
-            self._depth.labels(model).set(backlog.jobs)
-            self._work.labels(model).set(backlog.work_ms / 1000)
+        for lane, backlog in depths.items():
+            self._depth.labels(lane.model, lane.size).set(backlog.jobs)
+            self._work.labels(lane.model, lane.size).set(backlog.work_ms / 1000)
         self._dead.set(dead_letters)
 
     def workers(self, cards: list[WorkerCard]) -> None:
         """Record the live workers as they are now; those that are gone disappear."""
         self._worker_up.clear()
         for card in cards:
-            self._worker_up.labels(card.worker, card.model).set(card.ready)
-            # A model with a worker and an empty queue has a depth of 0, not no depth.
-            self._depth.labels(card.model)
-            self._work.labels(card.model)
+            lane = card.lane
+            self._worker_up.labels(card.worker, lane.model, lane.size).set(card.ready)
+            # A lane with a worker and an empty queue has a depth of 0, not no depth.
+            self._depth.labels(lane.model, lane.size)
+            self._work.labels(lane.model, lane.size)
             # A share needs both its parts before the first budget is kept or missed.
             for met in ("true", "false"):
                 self._budgets.labels(card.model, met)

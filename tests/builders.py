@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.contract.cards import WorkerCard
 from app.contract.jobs import Job, PlanOrder, RanPlan, Result, Timing
+from app.contract.lanes import Lane
 from schedules.book import Plan, PlanBook, Quality
 from schedules.cost import CostModel, StageCosts
 from schedules.rules import all_compute, deepcache, uniform
@@ -76,6 +77,11 @@ def a_book(model: str = "emoji", revision: str = "r1", size: int = 64) -> PlanBo
         Plan.of("dpmpp_2m", "deepcache-2", deepcache(4, graph, 2), graph, Quality(METRIC, 0.6)),
     )
     return PlanBook(model, revision, size, size, METRIC, graph, plans)
+
+
+def a_lane(model: str = "emoji", size: int = 64) -> Lane:
+    """Return where jobs like `a_job` wait."""
+    return Lane(model, size, size)
 
 
 def a_plan_order(*, predicted_ms: float = 100.0, rule: str = "full", steps: int = 4) -> PlanOrder:

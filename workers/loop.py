@@ -62,7 +62,7 @@ class LoopSettings:
 
 
 class WorkerLoop:
-    """One worker: claims batches of its model and makes them, one batch at a time."""
+    """One worker: claims batches of its lane and makes them, one batch at a time."""
 
     def __init__(
         self,
@@ -112,7 +112,7 @@ class WorkerLoop:
         try:
             ladder = self._ladder.drifted(self._desk.costs, self._halving.max_batch)
             choose, wait_s = Dispatch(ladder, self._settings.upgrade), self._settings.claim_wait_s
-            claims = self._queue.claim(self._card.model, self._card.worker, choose, wait_s)
+            claims = self._queue.claim(self._card.lane, self._card.worker, choose, wait_s)
             self._desk = replace(self._desk, aim=choose.aim)
             if claims and self._stopping.is_set():
                 self._give_back(claims)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from app.contract.errors import DecodeError
+from app.contract.lanes import Lane
 from schedules.cost import CostModel
 from schedules.errors import ScheduleError
 
@@ -34,6 +35,11 @@ class WorkerCard:
     max_batch: int
     busy_until_unix_ms: int = 0
     ready: bool = False
+
+    @property
+    def lane(self) -> Lane:
+        """Whose jobs it makes."""
+        return Lane(self.model, self.width, self.height)
 
     def copy(self, **changes: Any) -> Self:
         """Return the same card with some fields changed."""

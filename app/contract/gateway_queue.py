@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import redis.asyncio
 
     from app.contract.jobs import Outcome
+    from app.contract.lanes import Lane
     from app.contract.ports import Once
     from app.contract.settings import QueueSettings
 
@@ -104,9 +105,9 @@ class RedisGatewayQueue:
             raise TooManyJobs(f"{most_live} jobs of this key wait or run: wait for one to end")
         return replies.accepted(reply)
 
-    async def turn_away(self, model: str, images: int, budget_ms: float) -> None:
+    async def turn_away(self, lane: Lane, images: int, budget_ms: float) -> None:
         """Remember a request that others stood in the way of among the latest arrivals."""
-        await self._run("turn_away", model, images, budget_ms)
+        await self._run("turn_away", lane.name, images, budget_ms)
 
     async def accepted_before(self, once: Once) -> str | None:
         """Return the id of the job accepted with `once`, if it is known; raises KeyReused."""
@@ -160,10 +161,10 @@ class RedisGatewayQueue:
 
     async def image(self, job_id: str, index: int) -> bytes | None:
         """Return one finished picture, encoded as its job asked."""
-        return await self._picture(self._keys.images(job_id), index)
+        return None if index < 0 else await self._picture(self._keys.images(job_id), index)
 
     async def preview(self, job_id: str, index: int) -> bytes | None:
-        """Return the first picture as it was shown on its way, for the `index`-th time."""
+        """Return the first picture as it was shown the `index`-th time, for -1 the last time."""
         return await self._picture(self._keys.previews(job_id), index)
 
     async def cancel(self, job_id: str) -> JobState | None:
@@ -188,18 +189,16 @@ class RedisGatewayQueue:
             found: Any = await self._client.zrevrange(self._tag(tag), 0, -1)
         return [job_id.decode() for job_id in found]
 
-    async def backlog(self, model: str, budget_ms: float) -> Backlog:
-        """Return who waits for `model`, and the work with deadlines before `budget_ms` from now."""
+    async def backlog(self, lane: Lane, budget_ms: float) -> Backlog:
+        """Return who waits in a lane, and the work with deadlines before `budget_ms` from now."""
         now, jobs, work_ms, arrivals, *rows = await self._run(
-            "backlog", model, budget_ms, LINE_ROWS
+            "backlog", lane.name, budget_ms, LINE_ROWS
         )
         return Backlog(jobs, float(work_ms), replies.line(now, rows, arrivals))
 
-    async def depths(self) -> dict[str, Backlog]:
-        """Return all queued work by model."""
-        flat = await self._run("depths")
-        rows = zip(flat[::3], flat[1::3], flat[2::3], strict=True)
-        return {model.decode(): Backlog(jobs, float(work_ms)) for model, jobs, work_ms in rows}
+    async def depths(self) -> dict[Lane, Backlog]:
+        """Return all queued work by lane."""
+        return replies.depths(await self._run("depths"))
 
     async def dead_letters(self) -> int:
         """Return how many jobs were given up."""
@@ -271,8 +270,6 @@ class RedisGatewayQueue:
         return previews or await self._outcome(job_id)
 
     async def _picture(self, key: str, index: int) -> bytes | None:
-        if index < 0:
-            return None
         with store_errors():
             picture: Any = await self._client.lindex(key, index)
         return None if picture is None else bytes(picture)

@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self
 
 from app.contract.errors import DecodeError
+from app.contract.lanes import Lane
 from schedules.schedule import Counts, Schedule
 
 if TYPE_CHECKING:
@@ -124,6 +125,11 @@ class Job:
     exact: bool = False
     trace: str | None = None
     owner: str | None = None
+
+    @property
+    def lane(self) -> Lane:
+        """Where it waits."""
+        return Lane(self.model, self.width, self.height)
 
     @property
     def images(self) -> int:

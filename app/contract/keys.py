@@ -8,15 +8,15 @@ one cluster shard holds them all. `…` stands for that tag.
 | …:job:<id>      | hash    | one job, its state and outcome (see below) | queue  | when over |
 | …:images:<id>   | list    | a finished job's pictures, in seed order   | queue  | result    |
 | …:previews:<id> | list    | a job's first picture at stages on its way | queue  | result    |
-| …:ready:<model> | zset    | queued job ids by deadline (unix ms)       | queue  | -         |
+| …:ready:<lane>  | zset    | queued job ids by deadline (unix ms)       | queue  | -         |
 | …:arrivals:     | list    | latest 32 requests, refused ones too, each | queue  | 60 s      |
-|         <model> |         | `unix ms:pictures:budget ms:met others`    |        |           |
-| …:crew:<model>  | zset    | a model's workers by end of their card     | worker | 10 × card |
-| …:work:<model>  | hash    | queued job id -> predicted ms              | queue  | -         |
-| …:models        | set     | models that have queued jobs               | queue  | -         |
+|          <lane> |         | `unix ms:pictures:budget ms:met others`    |        |           |
+| …:crew:<lane>   | zset    | a lane's workers by end of their card      | worker | 10 × card |
+| …:work:<lane>   | hash    | queued job id -> predicted ms              | queue  | -         |
+| …:models        | set     | lanes that have queued jobs                | queue  | -         |
 | …:leases        | zset    | running job ids by lease end (unix ms)     | queue  | -         |
 | …:dead          | zset    | dead letters by time of death (unix ms)    | queue  | dead      |
-| …:bell:<model>  | list    | a few tokens; a push wakes a worker        | queue  | 60 s      |
+| …:bell:<lane>   | list    | a few tokens; a push wakes a worker        | queue  | 60 s      |
 | …:card:<worker> | string  | a worker's card as JSON                    | worker | card      |
 | …:workers       | zset    | workers by end of their card (unix ms)     | worker | 10 × card |
 | …:book:<digest> | string  | a plan book as JSON                        | worker | book      |
@@ -31,6 +31,9 @@ one cluster shard holds them all. `…` stands for that tag.
 | …:hooks         | zset    | ended jobs whose end is still to be told   | queue  | hook      |
 |                 |         | to a webhook, by when it is tried next     |        |           |
 
+A lane is one model at one size, `<width>x<height>:<model>`. Workers of a version that knew no lanes
+use the model's name instead; while one lives, jobs of its model wait under that name, too.
+
 Owner "queue": the scripts that move a job keep the key in step with its state and empty keys vanish
 by themselves. A job hash has no TTL while the job is queued or running; it gets the result TTL with
 its outcome, or the dead TTL as a dead letter. Cards, books, results and dead letters take their
@@ -38,13 +41,13 @@ TTLs from `QueueSettings`. A stream lives an hour from its latest entry until it
 idempotency key has as long a TTL as a job can last, and is worth nothing without its job.
 
 Fields of a job hash: `payload` (the job as JSON; removed with the outcome except of dead letters),
-`model`, `class`, `images`, `predicted_ms`, `quality` (of its plan), `floor` (least quality asked
-for), `steps`, `state`, `attempt` (claims so far), `token`
-(fence: every claim and every lost lease raises it), `step` (finished steps), `created` and
-`deadline` (unix ms), `owner` (unless it is nobody's), `worker`, `cancel` (set: its worker shall
-stop), `outcome` (JSON of the result when done, of the failure otherwise). With a webhook also
-`webhook` (its URL), `hook_tries` (deliveries begun since the end) and `hook_token` (fence of the
-one that is under way); such a job is kept for the hook TTL of 12 hours until its end was told.
+`model`, `lane`, `class`, `images`, `predicted_ms`, `quality` (of its plan), `floor` (least quality
+asked for), `steps`, `state`, `attempt` (claims so far), `token` (fence: every claim and every lost
+lease raises it), `step` (finished steps), `created` and `deadline` (unix ms), `owner` (unless it is
+nobody's), `worker`, `cancel` (set: its worker shall stop), `outcome` (JSON of the result when done,
+of the failure otherwise). With a webhook also `webhook` (its URL), `hook_tries` (deliveries begun
+since the end) and `hook_token` (fence of the one that is under way); such a job is kept for the
+hook TTL of 12 hours until its end was told.
 """
 
 from __future__ import annotations
@@ -74,25 +77,25 @@ class Keys:
         """Name the sorted set of the jobs that were given one tag."""
         return self._key("tag", digest)
 
-    def ready(self, model: str) -> str:
-        """Name the sorted set of a model's queued jobs by deadline."""
-        return self._key("ready", model)
+    def ready(self, lane: str) -> str:
+        """Name the sorted set of a lane's queued jobs by deadline."""
+        return self._key("ready", lane)
 
-    def arrivals(self, model: str) -> str:
-        """Name the list of a model's latest requests."""
-        return self._key("arrivals", model)
+    def arrivals(self, lane: str) -> str:
+        """Name the list of a lane's latest requests."""
+        return self._key("arrivals", lane)
 
-    def crew(self, model: str) -> str:
-        """Name the sorted set of a model's workers."""
-        return self._key("crew", model)
+    def crew(self, lane: str) -> str:
+        """Name the sorted set of a lane's workers."""
+        return self._key("crew", lane)
 
-    def work(self, model: str) -> str:
-        """Name the hash of predicted milliseconds of a model's queued jobs."""
-        return self._key("work", model)
+    def work(self, lane: str) -> str:
+        """Name the hash of predicted milliseconds of a lane's queued jobs."""
+        return self._key("work", lane)
 
     @property
     def models(self) -> str:
-        """The set of models that have queued jobs."""
+        """The set of lanes that have queued jobs."""
         return self._key("models")
 
     @property
@@ -105,9 +108,9 @@ class Keys:
         """The sorted set of dead letters by time of death."""
         return self._key("dead")
 
-    def bell(self, model: str) -> str:
-        """Name the list that wakes workers waiting for a model's jobs."""
-        return self._key("bell", model)
+    def bell(self, lane: str) -> str:
+        """Name the list that wakes workers waiting for a lane's jobs."""
+        return self._key("bell", lane)
 
     def card(self, worker: str) -> str:
         """Name the string that holds a worker's card."""

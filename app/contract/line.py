@@ -21,9 +21,9 @@ class Queued:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """The most urgent of those who wait for a model, in deadline order, and what came of late.
+    """The most urgent of those who wait in a lane, in deadline order, and what came of late.
 
-    `workers` counts live workers of the model, this one included.
+    `workers` counts live workers of the lane, this one included.
     """
 
     queued: tuple[Queued, ...]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from app.contract.cards import WorkerCard
     from app.contract.jobs import Failure, Job, JobState, Outcome, Result
+    from app.contract.lanes import Lane
     from app.contract.webhook_queue import WebhookQueue
     from schedules.book import PlanBook
 
@@ -47,7 +48,7 @@ class StoreMemory:
 class JobStatus:
     """What is known of a job now.
 
-    `step` counts finished steps of `steps`; `position` is the number of queued jobs of its model
+    `step` counts finished steps of `steps`; `position` is the number of queued jobs of its lane
     with an earlier deadline, None once it runs.
     """
 
@@ -132,7 +133,7 @@ class GatewayQueue(Protocol):
         """
         ...
 
-    async def turn_away(self, model: str, images: int, budget_ms: float) -> None:
+    async def turn_away(self, lane: Lane, images: int, budget_ms: float) -> None:
         """Remember a request that others stood in the way of among the latest arrivals."""
         ...
 
@@ -176,7 +177,7 @@ class GatewayQueue(Protocol):
         ...
 
     async def preview(self, job_id: str, index: int) -> bytes | None:
-        """Return the first picture as it was shown on its way, for the `index`-th time (from 0)."""
+        """Return the first picture as it was shown the `index`-th time (from 0; -1: the last)."""
         ...
 
     async def cancel(self, job_id: str) -> JobState | None:
@@ -194,12 +195,12 @@ class GatewayQueue(Protocol):
         """Return the ids of the latest few jobs under a tag, the newest first."""
         ...
 
-    async def backlog(self, model: str, budget_ms: float) -> Backlog:
-        """Return who waits for `model`, and the work with deadlines before `budget_ms` from now."""
+    async def backlog(self, lane: Lane, budget_ms: float) -> Backlog:
+        """Return who waits in a lane, and the work with deadlines before `budget_ms` from now."""
         ...
 
-    async def depths(self) -> dict[str, Backlog]:
-        """Return all queued work by model."""
+    async def depths(self) -> dict[Lane, Backlog]:
+        """Return all queued work by lane."""
         ...
 
     async def dead_letters(self) -> int:
@@ -241,8 +242,8 @@ class Claimed:
 class WorkerQueue(Protocol):
     """What a worker asks of the queue. Every method raises StoreUnavailable when it is down."""
 
-    def claim(self, model: str, worker: str, choose: Choose, wait_s: float) -> list[Claimed]:
-        """Lease those of the jobs waiting for `model` that `choose` names.
+    def claim(self, lane: Lane, worker: str, choose: Choose, wait_s: float) -> list[Claimed]:
+        """Lease those of the jobs waiting in a lane that `choose` names.
 
         It sees the most urgent ones and returns ids; what another worker took in the meantime is
         left out, which may leave nothing. Waits up to `wait_s` for a job, then returns an empty

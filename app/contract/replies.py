@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from app.contract.cards import WorkerCard
 from app.contract.errors import AlreadyAccepted, DecodeError, KeyReused
 from app.contract.jobs import Failure, JobState, Result
+from app.contract.lanes import Lane
 from app.contract.line import Line, Queued
-from app.contract.ports import JobEvent, JobStatus
+from app.contract.ports import Backlog, JobEvent, JobStatus
 from schedules.sharing import Arrival, Waiting
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def status(job_id: str, found: list[Any]) -> JobStatus:
 def line(
     now_unix_ms: int, rows: Sequence[Sequence[Any]], arrivals: Sequence[bytes], workers: int = 1
 ) -> Line:
-    """Read who waits for a model."""
+    """Read who waits in a lane."""
     came = tuple(_arrival(text.decode(), now_unix_ms) for text in arrivals)
     return Line(tuple(_queued(*row) for row in rows), came, workers)
 
@@ -94,6 +95,12 @@ def _arrival(text: str, now_unix_ms: int) -> Arrival:
     came, images, budget_ms, met_others = text.split(":")
     age_ms = float(now_unix_ms - int(came))
     return Arrival(age_ms, int(images), float(budget_ms), met_others == "1")
+
+
+def depths(found: Sequence[Any]) -> dict[Lane, Backlog]:
+    """Read how much is queued in each lane."""
+    rows = zip(found[::3], found[1::3], found[2::3], strict=True)
+    return {Lane.named(name.decode()): Backlog(jobs, float(ms)) for name, jobs, ms in rows}
 
 
 def card(payload: bytes) -> WorkerCard | None:

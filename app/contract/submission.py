@@ -33,4 +33,4 @@ class Newcomer:
         remember_ms = self.budget_ms + unclaimed_ttl_ms + settings.result_ttl_s * 1000
         caller = (job.owner or "", self.most_live, *named, round(remember_ms))
         shared = (job.plan.quality, job.floor, int(self.met_others))
-        return (*described, *planned, *limits, *caller, *shared, self.webhook)
+        return (*described, *planned, *limits, *caller, *shared, self.webhook, job.lane.name)

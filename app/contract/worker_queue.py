@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from app.contract.cards import WorkerCard
     from app.contract.jobs import Failure, Result
+    from app.contract.lanes import Lane
     from app.contract.ports import Choose
     from app.contract.settings import QueueSettings
     from schedules.book import PlanBook
@@ -56,15 +57,15 @@ class RedisWorkerQueue:
         """Close the connections."""
         self._client.close()
 
-    def claim(self, model: str, worker: str, choose: Choose, wait_s: float) -> list[Claimed]:
-        """Lease what `choose` names of those who wait for `model`, for up to `wait_s`."""
+    def claim(self, lane: Lane, worker: str, choose: Choose, wait_s: float) -> list[Claimed]:
+        """Lease what `choose` names of those who wait in a lane, for up to `wait_s`."""
         until = time.monotonic() + wait_s
         while True:
-            claims, quiet_s = self._try_claim(model, worker, choose)
+            claims, quiet_s = self._try_claim(lane, worker, choose)
             left_s = until - time.monotonic()
             if claims or left_s <= 0:
                 return claims
-            self._listen(model, min(left_s, quiet_s, LONGEST_LISTEN_S))
+            self._listen(lane, min(left_s, quiet_s, LONGEST_LISTEN_S))
 
     def renew(self, claims: Sequence[Claimed]) -> frozenset[str]:
         """Extend the leases; return the ids still held and not cancelled."""
@@ -101,7 +102,7 @@ class RedisWorkerQueue:
         """Announce this worker for one TTL, after its plan book if that is not stored yet."""
         card_ttl_ms = self._settings.card_ttl_s * 1000
         book_ttl_ms = self._settings.book_ttl_s * 1000
-        parts = (card.worker, card.encode(), card_ttl_ms, card.book, book_ttl_ms, card.model)
+        parts = (card.worker, card.encode(), card_ttl_ms, card.book, book_ttl_ms, card.lane.name)
         if not self._run("publish", *parts):
             payload = json.dumps(book.to_dict())
             with store_errors():
@@ -121,16 +122,16 @@ class RedisWorkerQueue:
             moment: Any = self._client.time()
         return unix_ms(moment)
 
-    def _try_claim(self, model: str, worker: str, choose: Choose) -> tuple[list[Claimed], float]:
+    def _try_claim(self, lane: Lane, worker: str, choose: Choose) -> tuple[list[Claimed], float]:
         """Return what could be claimed, and for how many seconds no lease can expire."""
         lease_ms = self._settings.lease_ms
         now, quiet_ms, workers, arrivals, *found = self._run(
-            "line", model, lease_ms, *self._limits(), LINE_ROWS
+            "line", lane.name, lease_ms, *self._limits(), LINE_ROWS
         )
         if not found:
             return [], quiet_ms / 1000
         line = replies.line(now, found, arrivals, max(workers, 1))
-        rows = self._run("claim", model, worker, lease_ms, *choose(line))
+        rows = self._run("claim", lane.name, worker, lease_ms, *choose(line))
         claims = (self._claimed(*row) for row in rows)
         return [claim for claim in claims if claim is not None], 0.0
 
@@ -144,9 +145,11 @@ class RedisWorkerQueue:
             self._run("fail", job_id, token, "bury", JobState.DEAD, "", detail, *self._limits())
             return None
 
-    def _listen(self, model: str, seconds: float) -> None:
+    def _listen(self, lane: Lane, seconds: float) -> None:
+        # Gateways of a version that knew no lanes ring for the model.
+        bells = [self._keys.bell(lane.name), self._keys.bell(lane.model)]
         with store_errors():
-            self._client.blpop([self._keys.bell(model)], max(seconds, SHORTEST_LISTEN_S))
+            self._client.blpop(bells, max(seconds, SHORTEST_LISTEN_S))
 
     def _extend(self, claims: Sequence[Claimed], step: int | str) -> frozenset[str]:
         if not claims:

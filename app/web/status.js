@@ -264,7 +264,8 @@ function state({ ready, busy_ms }) {
 }
 
 function modelsTable(models, queue) {
-  const waiting = new Map(queue.map(({ model, jobs }) => [model, jobs]));
+  const waiting = new Map();
+  for (const { model, jobs } of queue) waiting.set(model, (waiting.get(model) ?? 0) + jobs);
   return table(
     ["Model", "Sizes", "Workers", "Waiting", "Best quality"],
     models.map((model) => [

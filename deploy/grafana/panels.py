@@ -56,6 +56,7 @@ def _quantile(share: float, metric: str, labels: str = "model", window: str = ""
 
 
 MODEL = '{model=~"$model"}'
+LANE = "{{model}} {{size}}"
 REFUSED = (
     "sum by (route, status) (rate(blockcache_request_duration_seconds_count"
     '{status=~"422|429|503|504"}[$__rate_interval]))'
@@ -80,10 +81,11 @@ SERVICE = Board(
                       "percentunit", "Share of requests that kept their budget.", True, 1),
                 Panel("Budget used", _one(f"model:blockcache_budget_used:avg_rate5m{MODEL}"),
                       "percentunit", "Time taken ÷ budget; unused budget is unused quality.", True),
-                Panel("Ready workers", _one(f"model:blockcache_workers_ready:sum{MODEL}"),
-                      stat=True),
-                Panel("Work waiting", _one(f"model:blockcache_queue_work_seconds:max{MODEL}"),
-                      "s", "Predicted time of all queued jobs: the signal to scale by.", True),
+                Panel("Ready workers",
+                      _one(f"model_size:blockcache_workers_ready:sum{MODEL}", LANE), stat=True),
+                Panel("Work waiting",
+                      _one(f"model_size:blockcache_queue_work_seconds:max{MODEL}", LANE), "s",
+                      "Predicted time of queued jobs: the signal to scale by.", True),
                 Panel("Dead letters", _one("max(blockcache_dead_letters)", ""), stat=True,
                       text="Jobs given up after their last attempt."),
             ),
@@ -114,8 +116,9 @@ SERVICE = Board(
                 Panel("Wait in the queue",
                       (_quantile(0.5, "blockcache_queue_wait_seconds"),
                        _quantile(0.95, "blockcache_queue_wait_seconds")), "s"),
-                Panel("Jobs waiting", _one(f"model:blockcache_queue_depth:max{MODEL}")),
-                Panel("Work waiting", _one(f"model:blockcache_queue_work_seconds:max{MODEL}"), "s"),
+                Panel("Jobs waiting", _one(f"model_size:blockcache_queue_depth:max{MODEL}", LANE)),
+                Panel("Work waiting",
+                      _one(f"model_size:blockcache_queue_work_seconds:max{MODEL}", LANE), "s"),
                 Panel("Refusals", _one(REFUSED, "{{route}} {{status}}"), "reqps",
                       "422: no plan is that fast, or a wrong field. 429: over a key's limit. "
                       "503: no room or no worker. 504: gave up waiting."),

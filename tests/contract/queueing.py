@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from app.contract.worker_queue import RedisWorkerQueue
-from tests.builders import a_job
+from tests.builders import a_job, a_lane
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from app.contract.gateway_queue import RedisGatewayQueue
     from app.contract.jobs import Job
     from app.contract.keys import Keys
+    from app.contract.lanes import Lane
     from app.contract.line import Line
     from app.contract.ports import Choose, Claimed
     from app.contract.settings import QueueSettings
@@ -55,17 +56,17 @@ def claim(
     queue: RedisWorkerQueue,
     most: int = ALONE,
     *,
-    model: str = "emoji",
+    lane: Lane | None = None,
     name: str = "worker-1",
     wait_s: float = 0.0,
 ) -> list[Claimed]:
     """Claim a batch of up to `most` images, by default of one job and without waiting."""
-    return queue.claim(model, name, together(most), wait_s)
+    return queue.claim(lane or a_lane(), name, together(most), wait_s)
 
 
 def claim_by(queue: RedisWorkerQueue, choose: Choose) -> list[Claimed]:
     """Claim what `choose` names, without waiting."""
-    return queue.claim("emoji", "worker-1", choose, 0.0)
+    return queue.claim(a_lane(), "worker-1", choose, 0.0)
 
 
 def line_of(queue: RedisWorkerQueue) -> Line:

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from app.contract.jobs import Failure, Reason
-from tests.builders import a_book, a_card, a_job, a_plan_order
+from tests.builders import a_book, a_card, a_job, a_lane, a_plan_order
 from tests.contract.queueing import (
     FREE_BATCHES,
     MINUTE_MS,
@@ -171,8 +171,8 @@ async def test_a_queued_job_rings_the_bell_of_its_model(
     gateway: RedisGatewayQueue, store: redis.Redis, keys: Keys
 ) -> None:
     await submitted(gateway, model="emoji")
-    assert store.llen(keys.bell("emoji")) == 1
-    assert store.llen(keys.bell("other")) == 0
+    assert store.llen(keys.bell(a_lane().name)) == 1
+    assert store.llen(keys.bell(a_lane("other").name)) == 0
 
 
 async def test_the_bell_stays_short_and_is_silent_when_the_queue_is_empty(
@@ -180,10 +180,10 @@ async def test_the_bell_stays_short_and_is_silent_when_the_queue_is_empty(
 ) -> None:
     for _ in range(40):
         await submitted(gateway)
-    assert 0 < store.llen(keys.bell("emoji")) < 20
+    assert 0 < store.llen(keys.bell(a_lane().name)) < 20
     while claim(worker):
         pass
-    assert store.llen(keys.bell("emoji")) == 0
+    assert store.llen(keys.bell(a_lane().name)) == 0
 
 
 async def test_a_claim_that_leaves_jobs_behind_rings_for_the_next_worker(
@@ -191,9 +191,9 @@ async def test_a_claim_that_leaves_jobs_behind_rings_for_the_next_worker(
 ) -> None:
     await submitted(gateway)
     await submitted(gateway)
-    store.delete(keys.bell("emoji"))
+    store.delete(keys.bell(a_lane().name))
     claim_one(worker)
-    assert store.llen(keys.bell("emoji")) == 1
+    assert store.llen(keys.bell(a_lane().name)) == 1
 
 
 async def test_every_waiting_worker_gets_a_job_when_there_are_enough(

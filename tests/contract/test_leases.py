@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from app.contract.jobs import Failure, JobState, Reason, Result
-from tests.builders import a_result, some_images
+from tests.builders import a_lane, a_result, some_images
 from tests.contract.queueing import (
     FREE_BATCHES,
     another_worker,
@@ -45,7 +45,7 @@ async def test_a_worker_of_another_model_returns_expired_leases_too(
     job = await submitted(gateway)
     claim_one(worker)
     expire_leases(store, keys)
-    claim(worker, model="other")
+    claim(worker, lane=a_lane("other"))
     status = await gateway.status(job.id)
     assert status is not None
     assert (status.state, status.attempt) == (JobState.QUEUED, 1)
@@ -115,7 +115,7 @@ async def test_a_stale_finish_is_refused_before_anyone_else_claimed_the_job(
     await submitted(gateway)
     stale = claim_one(worker)
     expire_leases(store, keys)
-    claim(worker, model="other")
+    claim(worker, lane=a_lane("other"))
     assert not worker.finish(stale, a_result(stale), some_images(stale))
 
 

@@ -27,7 +27,7 @@ from app.contract.jobs import FINAL_STATES, TRANSITIONS, Failure, JobState, Reas
 from app.contract.keys import Keys
 from app.contract.settings import QueueSettings
 from app.contract.worker_queue import RedisWorkerQueue
-from tests.builders import a_job, a_result, some_images
+from tests.builders import a_job, a_lane, a_result, some_images
 from tests.contract.queueing import expire_leases, together
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(target=claims, model=st.sampled_from(["a", "b"]), most=st.integers(1, 4))
     def claim(self, model: str, most: int) -> Any:
         self.sweep()
-        claims = self.worker.claim(model, "worker", together(most), 0)
+        claims = self.worker.claim(a_lane(model), "worker", together(most), 0)
         expected = self.expected_batch(model, most)
         assert [c.job.id for c in claims] == [k.job.id for k in expected]
         for known, claimed in zip(expected, claims, strict=True):
@@ -226,7 +226,7 @@ class QueueMachine(RuleBasedStateMachine):
     def the_depths_count_every_queued_job(self) -> None:
         depths = self.loop.run(self.gateway.depths())
         queued = {m: len(self.of_state(QUEUED, m)) for m in ("a", "b")}
-        assert {m: depth.jobs for m, depth in depths.items()} == {
+        assert {lane.model: depth.jobs for lane, depth in depths.items()} == {
             m: count for m, count in queued.items() if count
         }
         assert self.loop.run(self.gateway.dead_letters()) == len(self.of_state(JobState.DEAD))

@@ -18,7 +18,7 @@ from app.contract.jobs import Failure, JobState, Reason
 from app.contract.settings import QueueSettings
 from app.contract.worker_queue import RedisWorkerQueue
 from app.store import EmbeddedStore
-from tests.builders import a_book, a_card, a_job, a_result, some_images
+from tests.builders import a_book, a_card, a_job, a_lane, a_result, some_images
 from tests.conftest import SERVERS, server_binary
 from tests.contract.queueing import claim, claim_one, submitted
 
@@ -46,7 +46,7 @@ def limited(store: redis.Redis) -> Iterator[redis.Redis]:
         ("status", ("job",)),
         ("image", ("job", 0)),
         ("cancel", ("job",)),
-        ("backlog", ("emoji", 1000.0)),
+        ("backlog", (a_lane(), 1000.0)),
         ("depths", ()),
         ("dead_letters", ()),
         ("memory", ()),

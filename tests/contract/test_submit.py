@@ -11,7 +11,7 @@ from app.contract.errors import QueueFull
 from app.contract.gateway_queue import RedisGatewayQueue
 from app.contract.jobs import JobState
 from app.contract.ports import Backlog
-from tests.builders import a_job, a_result, some_images
+from tests.builders import a_job, a_lane, a_result, some_images
 from tests.contract.queueing import MINUTE_MS, claim, claim_one, submitted
 
 if TYPE_CHECKING:
@@ -135,9 +135,9 @@ async def test_the_backlog_counts_only_work_with_an_earlier_deadline(
     await submitted(gateway, 2 * MINUTE_MS, predicted_ms=200)
     await submitted(gateway, 9 * MINUTE_MS, predicted_ms=400)
     await submitted(gateway, 1 * MINUTE_MS, predicted_ms=800, model="other")
-    backlog = await gateway.backlog("emoji", 5 * MINUTE_MS)
+    backlog = await gateway.backlog(a_lane(), 5 * MINUTE_MS)
     assert (backlog.jobs, backlog.work_ms) == (2, 300.5)
-    assert await gateway.backlog("unheard-of", 5 * MINUTE_MS) == Backlog(0, 0.0)
+    assert await gateway.backlog(a_lane("unheard-of"), 5 * MINUTE_MS) == Backlog(0, 0.0)
 
 
 async def test_the_depths_count_all_queued_work_by_model(
@@ -147,7 +147,10 @@ async def test_the_depths_count_all_queued_work_by_model(
     await submitted(gateway, 2 * MINUTE_MS, predicted_ms=200)
     await submitted(gateway, predicted_ms=400, model="other")
     claim_one(worker)
-    assert await gateway.depths() == {"emoji": Backlog(1, 200.0), "other": Backlog(1, 400.0)}
+    assert await gateway.depths() == {
+        a_lane(): Backlog(1, 200.0),
+        a_lane("other"): Backlog(1, 400.0),
+    }
 
 
 async def test_a_backlog_of_thousands_is_summed(
@@ -157,7 +160,7 @@ async def test_a_backlog_of_thousands_is_summed(
     for number in range(2500):
         await submitted(roomy, MINUTE_MS + number, predicted_ms=2)
     await roomy.aclose()
-    backlog = await gateway.backlog("emoji", 5 * MINUTE_MS)
+    backlog = await gateway.backlog(a_lane(), 5 * MINUTE_MS)
     assert (backlog.jobs, backlog.work_ms) == (2500, 5000.0)
 
 
@@ -165,13 +168,13 @@ async def test_a_backlog_shows_everyone_who_waits_whatever_the_deadline(
     gateway: RedisGatewayQueue,
 ) -> None:
     early, late = [await submitted(gateway, minutes * MINUTE_MS) for minutes in (1, 9)]
-    backlog = await gateway.backlog("emoji", 5 * MINUTE_MS)
+    backlog = await gateway.backlog(a_lane(), 5 * MINUTE_MS)
     assert [queued.id for queued in backlog.line.queued] == [early.id, late.id]
 
 
 async def test_who_was_turned_away_came_too(gateway: RedisGatewayQueue) -> None:
-    await gateway.turn_away("emoji", 3, 500.0)
-    (came,) = (await gateway.backlog("emoji", MINUTE_MS)).line.arrivals
+    await gateway.turn_away(a_lane(), 3, 500.0)
+    (came,) = (await gateway.backlog(a_lane(), MINUTE_MS)).line.arrivals
     assert (came.images, came.budget_ms, came.met_others) == (3, 500.0, True)
 
 
@@ -180,6 +183,6 @@ async def test_only_the_latest_arrivals_are_kept(
 ) -> None:
     for number in range(40):
         await gateway.submit(a_job(), 1000.0 + number)
-    arrivals = (await gateway.backlog("emoji", MINUTE_MS)).line.arrivals
+    arrivals = (await gateway.backlog(a_lane(), MINUTE_MS)).line.arrivals
     assert [arrival.budget_ms for arrival in arrivals] == [1039.0 - n for n in range(32)]
-    assert 0 < store.pttl(keys.arrivals("emoji")) <= MINUTE_MS
+    assert 0 < store.pttl(keys.arrivals(a_lane().name)) <= MINUTE_MS

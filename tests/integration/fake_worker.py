@@ -93,7 +93,7 @@ class FakeWorker:
     def _run(self) -> None:
         while not self._stop.is_set():
             self.publish()
-            for claim in self._queue.claim(self.card.model, self.card.worker, _first, CLAIM_WAIT_S):
+            for claim in self._queue.claim(self.card.lane, self.card.worker, _first, CLAIM_WAIT_S):
                 self._serve(claim)
 
     def _serve(self, claim: Claimed) -> None:

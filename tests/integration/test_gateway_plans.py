@@ -184,11 +184,13 @@ def test_metrics_show_the_queue_as_it_is_now(gateway: httpx.Client, worker: Fake
     assert worker.holding.wait(30)
     loaded = gateway.get("/metrics").text
     worker.gate.set()
-    wait_until(lambda: value(gateway.get("/metrics").text, 'queue_depth{model="emoji"}') == 0)
+    wait_until(
+        lambda: value(gateway.get("/metrics").text, 'queue_depth{model="emoji",size="64x64"}') == 0
+    )
 
-    assert value(loaded, 'queue_depth{model="emoji"}') == 2
-    assert value(loaded, 'queue_work_seconds{model="emoji"}') > 0
-    assert value(loaded, 'worker_up{model="emoji",worker="worker-1"}') == 1
+    assert value(loaded, 'queue_depth{model="emoji",size="64x64"}') == 2
+    assert value(loaded, 'queue_work_seconds{model="emoji",size="64x64"}') > 0
+    assert value(loaded, 'worker_up{model="emoji",size="64x64",worker="worker-1"}') == 1
     assert value(loaded, "dead_letters") == 0
 
 
@@ -232,6 +234,6 @@ def test_who_was_refused_for_others_is_expected_again_and_who_only_asked_is_not(
 
     assert (asked.status_code, refused.status_code) == (503, 503)
     with connect(store_url) as store:
-        key = Keys(queue_settings.prefix).arrivals("emoji")
+        key = Keys(queue_settings.prefix).arrivals(worker.card.lane.name)
         (arrival,) = store.lrange(key, 0, -1)
     assert arrival.endswith(b":1:1000.0:1")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.integration.fake_worker import a_png
+from tests.integration.fake_worker import PREVIEW_SEED, a_png
 from tests.integration.gateways import wait_until
 
 if TYPE_CHECKING:
@@ -74,8 +74,10 @@ class InBackground(threading.Thread):
         self.answer = self._ask()
 
 
-def progress(gateway: httpx.Client, caller: str = "", task: str = "") -> dict[str, Any]:
-    headers, query = {"Authorization": caller}, {"id_task": task}
+def progress(
+    gateway: httpx.Client, caller: str = "", task: str = "", **more: Any
+) -> dict[str, Any]:
+    headers, query = {"Authorization": caller}, {"id_task": task, **more}
     found: dict[str, Any] = gateway.get("/sdapi/v1/progress", headers=headers, params=query).json()
     return found
 
@@ -135,7 +137,7 @@ def test_progress_is_that_of_the_callers_own_job(gateway: httpx.Client, worker: 
     worker.gate.clear()
     mine = InBackground(gateway, {"Authorization": "mine"}, force_task_id="task-1")
     assert worker.holding.wait(30)
-    wait_until(lambda: progress(gateway, "mine", "task-1")["progress"] > 0)
+    wait_until(lambda: progress(gateway, "mine", "task-1")["state"]["sampling_step"] > 0)
 
     state = progress(gateway, "mine")["state"]
     assert (state["sampling_step"], state["sampling_steps"], state["job_count"]) == (1, 8, 1)
@@ -145,6 +147,29 @@ def test_progress_is_that_of_the_callers_own_job(gateway: httpx.Client, worker: 
     worker.gate.set()
     mine.join(10)
     assert progress(gateway, "mine")["progress"] == 0
+
+
+def test_progress_shows_the_latest_preview_of_who_asked_for_previews(
+    gateway: httpx.Client, worker: FakeWorker
+) -> None:
+    worker.gate.clear()
+    shown = {"override_settings": {"live_previews_enable": True}}
+    mine = InBackground(gateway, {"Authorization": "mine"}, **shown)
+    assert worker.holding.wait(30)
+
+    seen = progress(gateway, "mine", skip_current_image=False)["current_image"]
+    assert base64.b64decode(seen) == a_png(PREVIEW_SEED + worker.claimed[0].previews - 1)
+    assert progress(gateway, "mine", skip_current_image=True)["current_image"] is None
+    assert progress(gateway, "other", skip_current_image=False)["current_image"] is None
+    worker.gate.set()
+    mine.join(10)
+
+
+def test_no_previews_are_made_for_who_did_not_ask(
+    gateway: httpx.Client, worker: FakeWorker
+) -> None:
+    txt2img(gateway)
+    assert worker.claimed[0].previews == 0
 
 
 def test_an_interrupt_stops_the_callers_own_jobs_only(
@@ -184,6 +209,7 @@ def test_samplers_models_and_options_are_those_of_the_fleet(
         ({"sd_model_checkpoint": "emoji"}, 200),
         ({"sd_model_checkpoint": "other"}, 422),
         ({"samples_format": "jpeg"}, 422),
+        ({"live_previews_enable": True}, 422),
         ({"show_progress_every_n_steps": 5}, 422),
     ],
 )

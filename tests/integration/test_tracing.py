@@ -146,7 +146,7 @@ async def test_a_job_that_fails_says_so_in_its_span(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     book = book_for(model)
-    other = job_for(model, book.plans[0], width=24, trace=GIVEN["traceparent"])
+    other = job_for(model, book.plans[0], revision="other", trace=GIVEN["traceparent"])
     async with aclosing(RedisGatewayQueue.connect(store_url, queue_settings)) as queue:
         await queue.submit(other, MINUTE_MS)
         with running(store_url, queue_settings, model, book, tracing=tracing):

@@ -293,7 +293,7 @@ async def is_running(queue: RedisGatewayQueue, job: Job) -> bool:
 def _finish_elsewhere(url: str, settings: QueueSettings, job: Job) -> None:
     """Take the job over once its lease has run out, and finish it."""
     with another_worker(url, settings, lease_ms=60_000) as other:
-        claimed = claim_one(other, model=job.model, name="other", wait_s=10.0)
+        claimed = claim_one(other, lane=job.lane, name="other", wait_s=10.0)
         assert other.finish(claimed, a_result(job, "other"), [b"theirs"])
 
 

@@ -55,6 +55,8 @@ class Running:
             desk.worker,
             model=desk.model.name,
             revision=desk.model.revision,
+            width=desk.book.width,
+            height=desk.book.height,
             book=desk.book.digest,
             costs=desk.costs,
             ready=False,

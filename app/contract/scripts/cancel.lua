@@ -12,7 +12,7 @@ end
 
 go_on_when_full()
 if state == 'queued' then
-  unqueue(id, model)
+  unqueue(id, lane_of(id) or model)
   cancelled(id, result_ttl)
 elseif state == 'running' and lease_is_over() then
   redis.call('HINCRBY', JOB_ .. id, 'token', 1)

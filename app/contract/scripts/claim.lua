@@ -1,13 +1,13 @@
--- Lease those of the named jobs of a model that are still queued.
+-- Lease those of the named jobs of a lane that are still queued.
 -- Touches JOB_, READY_, WORK_, MODELS, LEASES, BELL_.
--- ARGV: model, worker, lease_ms, id, id, ...
+-- ARGV: lane, worker, lease_ms, id, id, ...
 -- Returns for each job taken {id, payload, token, left_ms, waited_ms, attempt}.
 local FIRST_ID = 4
-local model, worker, lease = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local lane, worker, lease = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local now = now_ms()
 
 local function take(id)
-  unqueue(id, model)
+  unqueue(id, lane)
   redis.call('ZADD', LEASES, whole(now + lease), id)
   redis.call('HSET', JOB_ .. id, 'state', 'running', 'worker', worker, 'step', 0)
   local token = redis.call('HINCRBY', JOB_ .. id, 'token', 1)
@@ -22,5 +22,7 @@ local taken = {}
 for i = FIRST_ID, #ARGV do
   if get(ARGV[i], 'state') == 'queued' then taken[#taken + 1] = take(ARGV[i]) end
 end
-if redis.call('EXISTS', READY_ .. model) == 1 then ring(model) end
+for _, place in ipairs(places(lane)) do
+  if redis.call('EXISTS', READY_ .. place) == 1 then ring(place) end
+end
 return taken

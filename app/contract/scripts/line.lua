@@ -1,9 +1,9 @@
--- Sweep expired leases, then show who waits for a model, most urgent first.
+-- Sweep expired leases, then show who waits in a lane, most urgent first.
 -- Touches JOB_, READY_, WORK_, MODELS, LEASES, DEAD, BELL_, OVER; reads ARRIVALS_, CREW_.
--- ARGV: model, lease_ms, max_attempts, result_ttl_ms, dead_ttl_ms, most rows
--- Returns {now (unix ms), ms until the next lease may expire, live workers of the model, arrivals,
+-- ARGV: lane, lease_ms, max_attempts, result_ttl_ms, dead_ttl_ms, most rows
+-- Returns {now (unix ms), ms until the next lease may expire, live workers of the lane, arrivals,
 --          row, row, ...}; rows and arrivals as in prelude.lua.
-local model, lease, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[6])
+local lane, lease, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[6])
 local bounds = limits(3)
 local now = now_ms()
 
@@ -18,8 +18,8 @@ local function next_expiry()
 end
 
 local function line()
-  local rows, lost = line_of(model, most, now)
-  for _, id in ipairs(lost) do unqueue(id, model) end
+  local rows, lost = line_of(lane, most, now)
+  for _, id in ipairs(lost) do unqueue(id, lane) end
   if #rows == 0 and #lost > 0 then return line() end
   return rows
 end
@@ -27,8 +27,11 @@ end
 go_on_when_full()
 sweep()
 local rows = line()
-if #rows == 0 then redis.call('DEL', BELL_ .. model) end
-local workers = redis.call('ZCOUNT', CREW_ .. model, whole(now), '+inf')
-local found = {now, next_expiry(), workers, arrivals_of(model)}
+if #rows == 0 then redis.call('DEL', BELL_ .. lane) end
+local workers = 0
+for _, place in ipairs(places(lane)) do
+  workers = workers + redis.call('ZCOUNT', CREW_ .. place, whole(now), '+inf')
+end
+local found = {now, next_expiry(), workers, arrivals_of(lane)}
 for _, row in ipairs(rows) do found[#found + 1] = row end
 return found

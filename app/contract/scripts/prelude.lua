@@ -4,7 +4,9 @@
 -- are the beginnings of key families and carry the same hash tag as the rest.
 -- Laws of these scripts:
 -- 1. Time is the server's TIME, in milliseconds.
--- 2. A job is in READY_ and WORK_ exactly while queued, in LEASES exactly while running.
+-- 2. A job is in READY_ and WORK_ exactly while queued, in LEASES exactly while running: at its
+--    place, which is its lane (`<width>x<height>:<model>`), or its model while a worker lives that
+--    knows no lanes (see `place_of`).
 -- 3. A write for a claim happens only while the job is running under the claim's token.
 -- 4. An outcome is written once and announced in the same script.
 -- 5. A job that has an owner is in LIVE_ exactly while queued or running.
@@ -62,29 +64,54 @@ local function let_go(id)
   if owner then redis.call('SREM', LIVE_ .. owner, id) end
 end
 
-local function ring(model)
-  local bell = BELL_ .. model
+-- The lane of a job, nothing for what is no job. One accepted before there were lanes tells its
+-- size by its payload.
+local function lane_of(id)
+  local lane, model = get(id, 'lane', 'model')
+  if lane or not model then return lane end
+  local readable, job = pcall(cjson.decode, get(id, 'payload'))
+  local sized = readable and type(job) == 'table' and job.width and job.height
+  return sized and string.format('%dx%d:%s', job.width, job.height, model)
+end
+
+-- Where jobs of a lane may wait.
+local function places(lane)
+  return {lane, lane:match('^%d+x%d+:(.+)$')}
+end
+
+-- Workers of the version before look for jobs of their model: while any lives, jobs wait there.
+local function place_of(id)
+  local lane, model = lane_of(id), get(id, 'model')
+  local unaware = redis.call('ZCOUNT', CREW_ .. model, whole(now_ms()), '+inf') > 0
+  return (lane and not unaware) and lane or model
+end
+
+local function ring(place)
+  local bell = BELL_ .. place
   redis.call('LPUSH', bell, '1')
   redis.call('LTRIM', bell, 0, BELL_LENGTH - 1)
   redis.call('PEXPIRE', bell, BELL_TTL_MS)
 end
 
 local function queue(id)
-  local model, deadline, predicted, owner = get(id, 'model', 'deadline', 'predicted_ms', 'owner')
+  local place = place_of(id)
+  local deadline, predicted, owner = get(id, 'deadline', 'predicted_ms', 'owner')
   redis.call('HSET', JOB_ .. id, 'state', 'queued')
   redis.call('ZREM', LEASES, id)
-  redis.call('ZADD', READY_ .. model, deadline, id)
-  redis.call('HSET', WORK_ .. model, id, predicted)
-  redis.call('SADD', MODELS, model)
+  redis.call('ZADD', READY_ .. place, deadline, id)
+  redis.call('HSET', WORK_ .. place, id, predicted)
+  redis.call('SADD', MODELS, place)
   if owner then redis.call('SADD', LIVE_ .. owner, id) end
   tell(id, 'queued')
-  ring(model)
+  ring(place)
 end
 
-local function unqueue(id, model)
-  redis.call('ZREM', READY_ .. model, id)
-  redis.call('HDEL', WORK_ .. model, id)
-  if redis.call('EXISTS', READY_ .. model) == 0 then redis.call('SREM', MODELS, model) end
+local function unqueue(id, lane)
+  for _, place in ipairs(places(lane)) do
+    redis.call('ZREM', READY_ .. place, id)
+    redis.call('HDEL', WORK_ .. place, id)
+    if redis.call('EXISTS', READY_ .. place) == 0 then redis.call('SREM', MODELS, place) end
+  end
 end
 
 -- The end of a job with a webhook waits in HOOKS until a gateway has told it.
@@ -112,36 +139,53 @@ local function cancelled(id, result_ttl_ms)
   conclude(id, 'cancelled', failure(id, 'cancelled', 'the job was cancelled'), result_ttl_ms)
 end
 
--- The most urgent `most` jobs of a model, each {id, class, left_ms, images, quality, floor,
--- predicted_ms}, and ids whose hash was removed from outside. A job that was tried before is of a
--- class of its own: what kills its worker must not use up the attempts of others.
-local function line_of(model, most, now)
+-- A job as a row {id, class, left_ms, images, quality, floor, predicted_ms}, nothing when it does
+-- not wait. One that was tried before is of a class of its own: what kills its worker must not use
+-- up the attempts of others.
+local function row_of(id, now)
+  local state, class, deadline, images, quality, floor, predicted, attempt = get(id,
+    'state', 'class', 'deadline', 'images', 'quality', 'floor', 'predicted_ms', 'attempt')
+  if state ~= 'queued' then return nil end
+  local own = tonumber(attempt) > 0 and id or class
+  return {id, own, deadline - now, tonumber(images), quality, floor, predicted}
+end
+
+local function more_urgent(one, other)
+  if one[3] == other[3] then return one[1] < other[1] end
+  return one[3] < other[3]
+end
+
+-- The most urgent `most` jobs of a lane as rows, and ids that wait no longer: their hash was removed
+-- from outside, or a script that knew no lanes moved them on.
+local function line_of(lane, most, now)
   local rows, lost = {}, {}
-  for _, id in ipairs(redis.call('ZRANGE', READY_ .. model, 0, most - 1)) do
-    local class, deadline, images, quality, floor, predicted, attempt =
-      get(id, 'class', 'deadline', 'images', 'quality', 'floor', 'predicted_ms', 'attempt')
-    if class then
-      local own = tonumber(attempt) > 0 and id or class
-      rows[#rows + 1] = {id, own, deadline - now, tonumber(images), quality, floor, predicted}
-    else
-      lost[#lost + 1] = id
-    end
+  local function look(id)
+    local row = row_of(id, now)
+    if row then rows[#rows + 1] = row else lost[#lost + 1] = id end
   end
+  local own, whole_model = unpack(places(lane))
+  for _, id in ipairs(redis.call('ZRANGE', READY_ .. own, 0, most - 1)) do look(id) end
+  local among = whole_model and redis.call('ZRANGE', READY_ .. whole_model, 0, -1) or {}
+  for _, id in ipairs(among) do
+    if lane_of(id) == lane then look(id) end
+  end
+  if #among > 0 then table.sort(rows, more_urgent) end
+  while #rows > most do table.remove(rows) end
   return rows, lost
 end
 
 -- Remembers a request; `met_others` is '1' when it found no worker free.
-local function note_arrival(model, images, budget_ms, met_others, now)
-  local arrivals = ARRIVALS_ .. model
+local function note_arrival(lane, images, budget_ms, met_others, now)
+  local arrivals = ARRIVALS_ .. lane
   local entry = table.concat({whole(now), images, budget_ms, met_others}, ':')
   redis.call('LPUSH', arrivals, entry)
   redis.call('LTRIM', arrivals, 0, ARRIVALS_LENGTH - 1)
   redis.call('PEXPIRE', arrivals, ARRIVALS_TTL_MS)
 end
 
--- The latest requests for a model, each as `note_arrival` wrote it.
-local function arrivals_of(model)
-  return redis.call('LRANGE', ARRIVALS_ .. model, 0, -1)
+-- The latest requests for a lane, each as `note_arrival` wrote it.
+local function arrivals_of(lane)
+  return redis.call('LRANGE', ARRIVALS_ .. lane, 0, -1)
 end
 
 local function forget_dead(now, dead_ttl_ms)

@@ -9,6 +9,9 @@ if not state then return false end
 
 local position = -1
 if state == 'queued' then
-  position = redis.call('ZCOUNT', READY_ .. model, '-inf', '(' .. deadline)
+  position = 0
+  for _, place in ipairs(places(lane_of(id) or model)) do
+    position = position + redis.call('ZCOUNT', READY_ .. place, '-inf', '(' .. deadline)
+  end
 end
 return {state, model, attempt, step, steps, created, deadline, outcome or '', position}

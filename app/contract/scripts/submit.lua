@@ -4,13 +4,13 @@
 --       unclaimed_ttl_ms, dead_ttl_ms, owner (or ""), most live jobs of the owner (0: any number),
 --       name of the idempotency key (or ""), fingerprint of the request, ms to remember both,
 --       quality of the plan, least quality asked for, 1 if the job met others (else 0),
---       URL of a webhook (or "")
+--       URL of a webhook (or ""), lane
 -- Returns the deadline (unix ms); -1 when the queue is full, -2 when the owner has too many jobs,
 -- -3 when the idempotency key was used for another request, the job's id when for the same one.
 local id, payload, model, class, images, predicted, steps = unpack(ARGV, 1, 7)
 local budget, max_jobs, unclaimed_ttl, dead_ttl = unpack(ARGV, 8, 11)
 local owner, max_live, once, fingerprint, once_ttl = unpack(ARGV, 12, 16)
-local quality, floor, met_others, webhook = unpack(ARGV, 17, 20)
+local quality, floor, met_others, webhook, lane = unpack(ARGV, 17, 21)
 
 local function queued()
   local total = 0
@@ -20,7 +20,7 @@ local function queued()
   return total
 end
 
--- Jobs of a model whose workers never came back must not block everyone for ever.
+-- Jobs of a lane whose workers never came back must not block everyone for ever.
 local function bury_unclaimed(now)
   local before = whole(now - unclaimed_ttl)
   for _, name in ipairs(redis.call('SMEMBERS', MODELS)) do
@@ -60,7 +60,7 @@ if queued() >= tonumber(max_jobs) then bury_unclaimed(now) end
 if queued() >= tonumber(max_jobs) then return -1 end
 
 local deadline = whole(now + budget)
-redis.call('HSET', JOB_ .. id, 'payload', payload, 'model', model, 'class', class,
+redis.call('HSET', JOB_ .. id, 'payload', payload, 'model', model, 'lane', lane, 'class', class,
   'images', images, 'predicted_ms', predicted, 'quality', quality, 'floor', floor, 'steps', steps,
   'step', 0, 'attempt', 0, 'token', 0, 'created', whole(now), 'deadline', deadline)
 if owner ~= '' then redis.call('HSET', JOB_ .. id, 'owner', owner) end
@@ -70,5 +70,5 @@ if once ~= '' then
   redis.call('PEXPIRE', ONCE_ .. once, once_ttl)
 end
 queue(id)
-note_arrival(model, images, budget, met_others, now)
+note_arrival(lane, images, budget, met_others, now)
 return tonumber(deadline)
