@@ -16,7 +16,15 @@ import numpy as np
 import torch
 
 from schedules.book import Plan, PlanBook, Quality
-from schedules.candidates import DELTAS, STEPS, candidates, hopeful, optimal, undominated
+from schedules.candidates import (
+    DELTAS,
+    STEPS,
+    candidates,
+    hopeful,
+    optimal,
+    resting,
+    undominated,
+)
 from schedules.rules import all_compute
 from workers.costing import measure_costs
 from workers.errors import CalibrationError
@@ -261,8 +269,12 @@ def _corrected(
     plans: Sequence[Plan],
     progress: Progress,
 ) -> tuple[list[Plan], dict[str, Correction]]:
-    """Return the plans that reuse, each with a correction fitted for it, and these by id."""
-    cached = [plan for plan in plans if plan.counts.hit_ratio > 0]
+    """Return plans that reuse, each with a correction fitted for it, and these by id.
+
+    They are those of `plans` that do, and all of them with steps of rest.
+    """
+    reusing = [plan for plan in plans if plan.counts.hit_ratio > 0]
+    cached = [*reusing, *resting(plans, model.units.graph)]
     requests = settings.requests[-settings.correction_pictures :]
     found, corrections = [], {}
     for done, plan in enumerate(cached, start=1):
