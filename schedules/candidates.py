@@ -7,6 +7,7 @@ from itertools import accumulate as accumulated
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from schedules.book import Plan, Quality
 from schedules.influence import Table
 from schedules.rules import (
     EVERY_LAYER,
@@ -16,6 +17,7 @@ from schedules.rules import (
     all_compute,
     deepcache,
     main_branch_cuts,
+    rested,
     uniform,
 )
 from schedules.search import Search
@@ -23,7 +25,6 @@ from schedules.search import Search
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from schedules.book import Plan
     from schedules.change import ChangeProfile
     from schedules.cost import CostModel, StageCosts
     from schedules.influence import Influence
@@ -34,6 +35,8 @@ STEPS = (4, 6, 8, 10, 12, 16, 20, 30, 50)
 DELTAS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.2)
 INTERVALS = (2, 3, 5)
 HOPE = 4.0
+RESTS = (0.75,)
+MOST_CALLS = 20
 ROLE_SETS = {"attn": PAPER_ROLES, "residual": RESIDUAL, "all": EVERY_LAYER}
 
 
@@ -107,6 +110,22 @@ def hopeful(
     least = accumulated((errors[c.schedule] for c in rising), min)
     pairs = zip(rising, least, strict=True)
     return tuple(c for c, lowest in pairs if errors[c.schedule] <= slack * lowest)
+
+
+def resting(plans: Iterable[Plan], graph: UnitGraph) -> tuple[Plan, ...]:
+    """Return each of the plans with steps of rest put in, for every share in RESTS.
+
+    Long plans have none: their steps are close enough together. Quality is not measured yet, and
+    is only good with a correction that forecasts what a step of rest gives.
+    """
+    short = [plan for plan in plans if plan.steps <= MOST_CALLS]
+    return tuple(_rested(plan, graph, share) for plan in short for share in RESTS)
+
+
+def _rested(plan: Plan, graph: UnitGraph, share: float) -> Plan:
+    schedule = rested(plan.schedule, graph, share)
+    rule = f"{plan.rule}-rest-{share:g}"
+    return Plan.of(plan.solver, rule, schedule, graph, Quality(plan.quality.metric, 0.0))
 
 
 def undominated(

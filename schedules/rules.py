@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from schedules.errors import InvalidProfile, InvalidSchedule
@@ -84,6 +85,24 @@ def deepcache(steps: int, graph: UnitGraph, interval: int, branch: int = 0) -> S
     if not 0 <= branch < len(cuts):
         raise InvalidSchedule(f"branch must be 0 to {len(cuts) - 1}, not {branch}")
     return _on_key_steps(every(steps, interval), graph, {cuts[branch]})
+
+
+def rested(schedule: Schedule, graph: UnitGraph, share: float) -> Schedule:
+    """Return a longer schedule: a step of rest follows each of the last `share` of its steps.
+
+    A step of rest computes nothing where the UNet's output is a unit. The last step has none after
+    it, for the picture is made of what it predicts. Raises InvalidSchedule when the share is not in
+    (0, 1].
+    """
+    if not 0 < share <= 1:
+        raise InvalidSchedule(f"the share of steps to rest after must be in (0, 1], not {share}")
+    first, last = round(schedule.steps * (1 - share)), schedule.steps - 1
+    rest = (False,) * schedule.units
+    pairs = (
+        (row, rest) if first <= step < last else (row,)
+        for step, row in enumerate(schedule.computes)
+    )
+    return Schedule(tuple(chain.from_iterable(pairs))).normalised(graph)
 
 
 def main_branch_cuts(graph: UnitGraph) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from schedules.schedule import normalised_row
+from schedules.units import Role
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +21,7 @@ class Steering:
     A step may compute what its own row and any other row of the schedule (or an empty or a full
     one) both compute, or either does: the patterns a schedule is made of tell which units go
     together and which matter most. `unit_ms[u]` is what unit u adds to a step when it computes.
+    A step of rest, which reuses the UNet's output, stays one.
     """
 
     def __init__(self, schedule: Schedule, graph: UnitGraph, unit_ms: Sequence[float]) -> None:
@@ -30,7 +32,11 @@ class Steering:
         self._known = sorted({*self._rows, self._empty, (True,) * schedule.units})
         self._ms = [self._time(row) for row in self._rows]
         self._later_ms = _sums_after(self._ms)
-        self._later_room_ms = _sums_after([sum(unit_ms) - ms for ms in self._ms])
+        self._outputs = graph.with_role(Role.OUTPUT)
+        self._room_ms = [
+            0.0 if self._rests(s) else sum(unit_ms) - ms for s, ms in enumerate(self._ms)
+        ]
+        self._later_room_ms = _sums_after(self._room_ms)
 
     def shortest(self, step: int) -> tuple[Row, float]:
         """Return the row that computes nothing at `step`, and the milliseconds that saves (< 0)."""
@@ -44,7 +50,7 @@ class Steering:
         still leaves out when there is too much.
         """
         own_ms = self._ms[step]
-        room_ms = sum(self._unit_ms) - own_ms
+        room_ms = self._room_ms[step]
         part, whole = (own_ms, self._later_ms) if spare_ms < 0 else (room_ms, self._later_room_ms)
         wanted_ms = spare_ms * part / ((part + whole[step]) or 1.0)
         return min(self._choices(step), key=lambda choice: abs(choice[1] - wanted_ms))
@@ -52,10 +58,16 @@ class Steering:
     def _choices(self, step: int) -> list[tuple[Row, float]]:
         """Return what the step may be, its own row first."""
         own = self._rows[step]
+        if self._rests(step):
+            return [(own, 0.0)]
         both = (tuple(a and b for a, b in zip(own, row, strict=True)) for row in self._known)
         either = (tuple(a or b for a, b in zip(own, row, strict=True)) for row in self._known)
         lean = (normalised_row(row, self._graph) for row in {*both, *either} - {own})
         return [(own, 0.0), *((row, self._time(row) - self._ms[step]) for row in lean)]
+
+    def _rests(self, step: int) -> bool:
+        # Computed after all, it would take from the next rest the values that its forecast is for.
+        return not all(self._rows[step][u] for u in self._outputs)
 
     def _time(self, row: Row) -> float:
         return sum(ms for ms, computes in zip(self._unit_ms, row, strict=True) if computes)

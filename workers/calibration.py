@@ -17,7 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from schedules.book import Plan, PlanBook, Quality
-from schedules.candidates import candidates, hopeful, optimal, undominated
+from schedules.candidates import candidates, hopeful, optimal, resting, undominated
 from schedules.rules import all_compute
 from workers import calibration_parts as parts
 from workers.calibration_settings import REFERENCE
@@ -184,8 +184,9 @@ class _Work:
         return judge.fidelity(pictures)
 
     def corrected(self, judge: Judge, plans: Sequence[Plan]) -> Iterator[tuple[Plan, Correction]]:
-        """Give the plans that reuse, each with the correction fitted for it."""
-        cached = [plan for plan in plans if plan.counts.hit_ratio > 0]
+        """Give plans with the correction fitted for each: those that reuse, and all with rests."""
+        reusing = (plan for plan in plans if plan.counts.hit_ratio > 0)
+        cached = [*reusing, *resting(plans, self.model.units.graph)]
         for done, plan in enumerate(cached, start=1):
             correction = self.keep(parts.correction(plan), partial(self._fitted, plan))
             make = partial(self._seen, judge, plan, judge.pictures, correction)

@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schedules.book import Plan, PlanBook, Quality
-from schedules.candidates import Candidate, candidates, hopeful, optimal, undominated
+from schedules.candidates import (
+    MOST_CALLS,
+    RESTS,
+    Candidate,
+    candidates,
+    hopeful,
+    optimal,
+    resting,
+    undominated,
+)
 from schedules.change import ChangeProfile
 from schedules.cost import StageCosts
 from schedules.influence import Influence
@@ -124,3 +133,25 @@ def _without(graph: UnitGraph, unit: int, steps: Iterable[int]) -> Schedule:
 
 def _stage(graph: UnitGraph) -> StageCosts:
     return StageCosts(1.0, 0.0, 1.0, (1.0,) * len(graph), 1.0, 1.0)
+
+
+def test_plans_with_steps_of_rest_compute_what_the_plans_without_do() -> None:
+    plan = a_plan(0.9, 8)
+
+    found = resting([plan], a_graph())
+
+    assert len(found) == len(RESTS)
+    assert {rested.unit_runs for rested in found} == {plan.unit_runs}
+    assert all(rested.steps > plan.steps for rested in found)
+
+
+def test_steps_of_rest_show_in_the_name_of_a_plan() -> None:
+    plan = a_plan(0.9, 8)
+
+    assert len({plan.name, *(rested.name for rested in resting([plan], a_graph()))}) == (
+        1 + len(RESTS)
+    )
+
+
+def test_long_plans_need_no_rest() -> None:
+    assert not resting([a_plan(0.9, MOST_CALLS + 1)], a_graph())

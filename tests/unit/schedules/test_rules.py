@@ -13,13 +13,14 @@ from schedules.rules import (
     deepcache,
     every,
     main_branch_cuts,
+    rested,
     spread,
     uniform,
 )
 from schedules.schedule import Schedule, Work
 from schedules.units import Role, Unit, UnitGraph
 from tests.builders import a_unet_graph
-from tests.strategies import graphs, profiles
+from tests.strategies import graphs, profiles, tables
 
 ONE = UnitGraph((Unit("mid.attn.0", Role.TRANSFORMER),), feeds=((),), sinks=(0,))
 
@@ -181,3 +182,42 @@ def test_no_reuse_is_staler_than_delta(profile: ChangeProfile, delta: float) -> 
         staleness = staleness + change
         assert computes == (staleness > delta)
         staleness = 0.0 if computes else staleness
+
+
+@pytest.mark.parametrize(
+    ("share", "pattern"), [(1.0, "x-x-x-x-x"), (0.75, "xx-x-x-x"), (0.5, "xxx-x-x"), (0.2, "xxxxx")]
+)
+def test_a_rest_follows_each_late_step_but_the_last(share: float, pattern: str) -> None:
+    graph = a_unet_graph()
+    schedule = rested(all_compute(5, graph), graph, share)
+
+    assert "".join("x" if all(row) else "-" for row in schedule.computes) == pattern
+
+
+def test_a_rest_spares_the_whole_call_where_the_output_is_a_unit() -> None:
+    units = (Unit("mid.attn.0", Role.TRANSFORMER), Unit("output", Role.OUTPUT))
+    graph = UnitGraph(units, feeds=((), (0,)), sinks=(1,))
+
+    schedule = rested(all_compute(2, graph), graph, 1.0)
+
+    assert names(graph, schedule, Work.REUSED) == ["output"]
+    assert names(graph, schedule, Work.SKIPPED) == ["mid.attn.0"]
+
+
+@given(st.data())
+def test_steps_of_rest_add_no_work_and_take_none_away(data: st.DataObject) -> None:
+    graph = data.draw(graphs())
+    schedule = data.draw(tables(len(graph))).normalised(graph)
+
+    found = rested(schedule, graph, data.draw(st.floats(0.01, 1)))
+
+    assert [row for row in found.computes if any(row)] == [
+        row for row in schedule.computes if any(row)
+    ]
+    assert found.steps - schedule.steps <= schedule.steps - 1
+
+
+@pytest.mark.parametrize("share", [0.0, -0.5, 1.1])
+def test_the_share_of_steps_to_rest_after_is_checked(share: float) -> None:
+    with pytest.raises(InvalidSchedule, match="share of steps to rest after"):
+        rested(all_compute(4, a_unet_graph()), a_unet_graph(), share)

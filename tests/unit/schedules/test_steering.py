@@ -6,16 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schedules.rules import all_compute, uniform
+from schedules.rules import all_compute, rested, uniform
 from schedules.schedule import Schedule, normalised_row
 from schedules.steering import Steering
+from schedules.units import Role, Unit, UnitGraph
 from tests.builders import a_unet_graph
 from tests.strategies import MS, graphs, tables
 
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn
-
-    from schedules.units import UnitGraph
 
     Steered = tuple[UnitGraph, Schedule, tuple[float, ...], int]
 
@@ -105,3 +104,13 @@ def test_rows_are_made_of_patterns_the_schedule_knows() -> None:
     both_ms = 110.0 + time_of(lean, UNIT_MS)
 
     assert steering.steered(1, -saved_ms * both_ms / 110.0) == (lean, -saved_ms)
+
+
+def test_a_step_of_rest_stays_one_however_much_time_there_is() -> None:
+    units = (Unit("mid.attn.0", Role.TRANSFORMER), Unit("output", Role.OUTPUT))
+    graph = UnitGraph(units, feeds=((), (0,)), sinks=(1,))
+    schedule = rested(uniform(3, graph, 2), graph, 1.0)
+    steering = Steering(schedule, graph, (10.0, 10.0))
+
+    assert steering.steered(1, 1e6) == ((False, False), 0.0)
+    assert steering.steered(2, 10.0) == ((True, True), 10.0)  # the only one that has room left

@@ -73,7 +73,8 @@ def test_every_kept_plan_has_measured_quality(calibration: Calibration) -> None:
 
 
 def test_kept_plans_are_of_the_solvers_and_steps_asked_for(calibration: Calibration) -> None:
-    assert {plan.steps for plan in calibration.book.plans} <= {2, 3}
+    plain = [plan for plan in calibration.book.plans if "-rest-" not in plan.rule]
+    assert {plan.steps for plan in plain} <= {2, 3}
     assert set(calibration.profiles) == {
         (solver, steps) for solver in ("ddim", "dpmpp_2m_p1.2") for steps in (2, 3)
     }
@@ -101,6 +102,14 @@ def test_plans_are_corrected_by_what_was_fitted_for_them(calibration: Calibratio
     assert corrected.keys() == calibration.corrections.keys()
     for name, plan in corrected.items():
         assert calibration.corrections[name].is_for(plan.solver, plan.schedule)
+
+
+def test_plans_with_steps_of_rest_are_kept_with_a_correction_only(
+    calibration: Calibration,
+) -> None:
+    rested = [plan for plan in calibration.book.plans if "-rest-" in plan.rule]
+
+    assert all(plan.correction for plan in rested)
 
 
 def test_a_worker_loads_the_corrections_that_were_written(
