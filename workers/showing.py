@@ -61,7 +61,7 @@ def run(
         f"quality {picked.quality.value:.4f}, {picked.counts.hit_ratio:.0%} of units not computed"
     )
     console.print(Text(text_map(picked, book.graph)))
-    profile = load_profiles(folder, width, height).get((picked.solver, picked.steps))
+    profile = _profile(folder, book, picked)
     if profile is not None:
         console.print("\nhow much units change from step to step, by their resolution")
         console.print(Text(text_curves(profile, book.graph)))
@@ -70,6 +70,15 @@ def run(
             console.print(str(path))
         if prompt is not None:
             console.print(str(_draw_features(source, prompt, picked, book, out)))
+
+
+def _profile(folder: Path, book: PlanBook, picked: Plan) -> ChangeProfile | None:
+    """Return how units change under a plan; a folder may hold plans and costs alone."""
+    try:
+        known = load_profiles(folder, book.width, book.height)
+    except CalibrationError:
+        return None
+    return known.get((picked.solver, picked.steps))
 
 
 def _draw(

@@ -53,7 +53,7 @@ def test_a_picture_needs_one_click_and_shows_how_it_was_made(visitor: Visit) -> 
     visitor.budget(AMPLE_MS)
     visitor.generate()
 
-    assert visitor.picture_size() == (64, 64)
+    assert visitor.picture_size() == (128, 128)
     page = visitor.page
     assert page.locator("#verdict").inner_text().startswith("Budget kept")
     assert page.locator("#timing").inner_text().count("ms") >= 5
@@ -185,7 +185,7 @@ def test_earlier_pictures_are_kept_in_the_browser_until_they_are_deleted(visitor
     visitor.page.get_by_role("button", name="red heart").click()
 
     assert visitor.page.get_by_label("Prompt", exact=True).input_value() == "red heart"
-    assert visitor.picture_size() == (64, 64)
+    assert visitor.picture_size() == (128, 128)
     visitor.page.get_by_role("button", name="Delete all").click()
     visitor.page.locator("#history").wait_for(state="hidden")
     visitor.page.reload()
@@ -259,7 +259,7 @@ def test_the_status_shows_workers_and_what_was_made(visitor: Visit) -> None:
     assert "Pictures a second" in tiles
     assert "hit ratio" in tiles
     assert visitor.page.locator("#status .state.ready").count() == 1
-    assert visitor.page.locator("#status td:has-text('64×64')").count() == 2
+    assert visitor.page.locator("#status td:has-text('128×128')").count() == 2
 
 
 def test_plans_are_compared_by_the_same_prompt_and_seed(visitor: Visit) -> None:

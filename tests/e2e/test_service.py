@@ -47,7 +47,7 @@ def test_a_red_apple_is_mostly_red_on_white(running: Service) -> None:
     picture = first_picture(generate(running)).astype(int)
     centre = picture[24:40, 24:40].mean((0, 1))
 
-    assert picture.shape == (64, 64, 3)
+    assert picture.shape == (128, 128, 3)
     assert picture[:6, :6].mean() > 200
     assert centre[0] > centre[1] + 40
     assert centre[0] > centre[2] + 40
@@ -106,7 +106,7 @@ def test_the_command_line_writes_a_picture(running: Service, tmp_path: Path) -> 
     options = ["--budget-ms", str(AMPLE_MS), "-o", str(target), "--url", running.url]
     subprocess.run([*CLI, "generate", "red apple", *options], check=True, capture_output=True)
 
-    assert pixels(target.read_bytes()).shape == (64, 64, 3)
+    assert pixels(target.read_bytes()).shape == (128, 128, 3)
 
 
 def test_worker_metrics_are_well_formed_and_count_pictures(running: Service) -> None:

@@ -159,8 +159,8 @@ def test_a_few_who_met_others_tell_nothing() -> None:
 
 
 def test_a_ladder_spans_the_frontier_in_strides() -> None:
-    book = PlanBook.from_dict(json.loads((EMOJI / "book-64x64.json").read_text()))
-    measured = CostModel.from_dict(json.loads((EMOJI / "costs-64x64.json").read_text()))
+    book = PlanBook.from_dict(json.loads((EMOJI / "book-128x128.json").read_text()))
+    measured = CostModel.from_dict(json.loads((EMOJI / "costs-128x128.json").read_text()))
     ladder = Ladder.of(book, measured, 4)
     frontier = book.frontier(measured)
     lone = [row[0] for row in ladder.batch_ms]

@@ -15,8 +15,8 @@ from tests.builders import a_card
 from tests.load_simulation import Service, poisson, shares
 
 EMOJI = Path("workers/demo/emoji/blockcache")
-BOOK = PlanBook.from_dict(json.loads((EMOJI / "book-64x64.json").read_text()))
-COSTS = CostModel.from_dict(json.loads((EMOJI / "costs-64x64.json").read_text()))
+BOOK = PlanBook.from_dict(json.loads((EMOJI / "book-128x128.json").read_text()))
+COSTS = CostModel.from_dict(json.loads((EMOJI / "costs-128x128.json").read_text()))
 SECONDS = 120.0
 
 

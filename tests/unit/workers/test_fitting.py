@@ -109,7 +109,7 @@ def error(model: Model, frame: Frame, prompts: list[Prompt]) -> float:
 
 
 def emoji_frame(emoji: Model) -> Frame:
-    profile: ChangeProfile = load_profiles(emoji.folder / FOLDER, 64, 64)["dpmpp_2m", 8]
+    profile: ChangeProfile = load_profiles(emoji.folder / FOLDER, 128, 128)["dpmpp_2m", 8]
     schedule = accumulate(profile, emoji.units.graph, 0.5)
     return a_frame(emoji, schedule, solver="dpmpp_2m")
 

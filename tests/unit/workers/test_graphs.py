@@ -377,7 +377,7 @@ def test_without_a_capturer_nothing_is_kept(tiny: Model) -> None:
 
 def test_a_worker_records_the_steps_of_its_plans_before_any_request(emoji: Model) -> None:
     desk = a_desk(emoji, "two-tap")
-    record(desk)
+    record(desk, within_s=600.0)
     count = desk.graphs.count
     for plan in desk.book.plans:
         plain = a_frame(emoji, plan.schedule, solver=plan.solver)

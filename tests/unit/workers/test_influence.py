@@ -72,7 +72,7 @@ def test_the_expected_error_of_a_small_reuse_is_what_it_really_does(
 def test_schedules_are_ordered_as_their_pictures_are(emoji: Model, measured: Influence) -> None:
     graph = emoji.units.graph
     late_cut = deepcache(STEPS, graph, 2, 0)
-    tried = [one_reuse(emoji, "up.0.attn.0", 6), one_reuse(emoji, "up.2.resnet.1", 1), late_cut]
+    tried = [one_reuse(emoji, "up.0.attn.0", 6), one_reuse(emoji, "up.2.resnet.1", 3), late_cut]
 
     expected = [expected_error(measured, schedule, graph) for schedule in tried]
     real = [squared_error(emoji, schedule) for schedule in tried]

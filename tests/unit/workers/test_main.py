@@ -49,8 +49,8 @@ def test_without_cuda_no_step_is_recorded(tiny: Model, settings: WorkerSettings)
 
 def test_the_first_pictures_are_cheap_ones_and_different(emoji: Model) -> None:
     folder = emoji.folder / FOLDER
-    costs = load_costs(folder, 64, 64)
-    frontier = load_book(folder, 64, 64).frontier(costs)
+    costs = load_costs(folder, 128, 128)
+    frontier = load_book(folder, 128, 128).frontier(costs)
     chosen = warm_up_plans(frontier, costs)
 
     times_ms = [price(plan, costs).predicted_ms for plan in chosen]

@@ -51,7 +51,7 @@ def test_weights_loaded_in_inference_mode_still_take_part_in_gradients(folder: P
 
 def test_the_bundled_model_is_loaded_by_name(emoji: Model) -> None:
     assert emoji.name == "emoji"
-    assert len(emoji.units.graph) == 30
+    assert len(emoji.units.graph) == 45
 
 
 def test_equal_folders_have_one_fingerprint(tiny: Model, folder: Path) -> None:
