@@ -56,7 +56,7 @@ def a_desk(model: Model, kind: str = "closed-form") -> Desk:
 
     The more they compute the better they are, so that none is without use.
     """
-    tables = (RULES[name](model) for name in ("uniform", "deepcache", "uniform-all"))
+    tables = (RULES[name](model) for name in ("uniform", "ragged", "uniform-all"))
     solvers = ("ddim", "dpmpp_2m_p1.2", "dpmpp_2m")
     graph = model.units.graph
     plain = [
