@@ -29,8 +29,8 @@ from transformers import (
 )
 
 from workers.pipeline import BUNDLED, load
+from workers.shapes import NOISE, unet_of
 from workers.shapes import SHAPES as FULL
-from workers.shapes import unet_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,13 +40,6 @@ if TYPE_CHECKING:
 
 SIDE = 16
 TEXT_WIDTH = 32
-NOISE: dict[str, Any] = {
-    "beta_start": 0.00085,
-    "beta_end": 0.012,
-    "beta_schedule": "scaled_linear",
-    "clip_sample": False,
-    "steps_offset": 1,
-}
 UNET: dict[str, Any] = {
     "sample_size": SIDE // 2,
     "block_out_channels": (32, 64),
