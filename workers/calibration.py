@@ -172,7 +172,9 @@ class _Work:
         """Return the plans with the fidelity of their first `pictures` pictures."""
         judged = []
         for done, plan in enumerate(plans, start=1):
-            part, make = parts.fidelity(stage, plan), partial(self._seen, judge, plan, pictures)
+            # By what was looked at, not by the stage: a later one may look at the same pictures.
+            part = parts.fidelity(f"first-{pictures}", plan)
+            make = partial(self._seen, judge, plan, pictures)
             judged.append(_rated(plan, self.keep(part, make)))
             self.progress(stage, done, len(plans))
         return judged

@@ -73,9 +73,9 @@ def plans(stage: str, graph: UnitGraph) -> Part[tuple[Plan, ...]]:
     return Part(f"plans-{stage}.json", _write_plans, lambda path: _read_plans(path, graph))
 
 
-def fidelity(stage: str, plan: Plan) -> Part[Fidelity]:
-    """Return the part that holds how a stage judged a plan."""
-    return Part(f"{stage}-{_named(plan)}.json", _write_fidelity, _read_fidelity)
+def fidelity(look: str, plan: Plan) -> Part[Fidelity]:
+    """Return the part that holds how a plan was judged by one look at its pictures."""
+    return Part(f"{look}-{_named(plan)}.json", _write_fidelity, _read_fidelity)
 
 
 def correction(plan: Plan) -> Part[Correction]:
