@@ -67,18 +67,21 @@ class Muon(Optimizer):
 def orthogonal(matrices: Tensor) -> Tensor:
     """Return K matrices, K × rows × columns, with all singular values brought near 1.
 
-    Newton–Schulz iteration; in half precision on a GPU, where that is what it is fast in.
+    Newton–Schulz iteration. Every iterate is a polynomial of the Gram matrix times the matrix, so
+    that only the square polynomials are iterated: convolutions are far wider than high.
     """
-    x = matrices.bfloat16() if matrices.is_cuda else matrices
-    x = x / (x.norm(dim=(1, 2), keepdim=True) + TINY)
+    x = matrices / (matrices.norm(dim=(1, 2), keepdim=True) + TINY)
     tall = x.shape[1] > x.shape[2]
     x = x.mT if tall else x
-    a, b, c = CUBE
+    gram, a, b, c = x @ x.mT, *CUBE
+    identity = torch.eye(len(gram[0]), device=x.device, dtype=x.dtype)
+    product = identity
     for _ in range(ITERATIONS):
-        square = x @ x.mT
-        x = a * x + (b * square + c * square @ square) @ x
-    made: Tensor = (x.mT if tall else x).to(matrices.dtype)
-    return made
+        factor = a * identity + b * gram + c * gram @ gram
+        product = factor @ product
+        gram = factor @ gram @ factor
+    made = product @ x
+    return made.mT if tall else made
 
 
 def matrices_of(networks: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
