@@ -59,9 +59,9 @@ class Sent:
 class Asker(Protocol):
     """Asks a server for pictures, as `app.client.Client` does."""
 
-    def generate(self, **fields: Any) -> dict[str, Any]:
-        """Return an answer; raises ServiceError."""
-        ...
+    @property
+    def generate(self) -> Callable[..., dict[str, Any]]:
+        """What returns an answer; raises ServiceError."""
 
 
 def rates_of(text: str) -> tuple[float, ...]:

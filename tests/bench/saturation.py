@@ -18,7 +18,7 @@ from tests.bench.servers import ROOT
 from tests.bench.work import MOST_AT_ONCE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from schedules.book import Plan
     from tests.bench.engines import Engine
@@ -78,7 +78,7 @@ def rows(found: Mapping[str, Any]) -> list[list[str]]:
     return lines
 
 
-def best_of(offline_runs: list[Mapping[str, float]]) -> tuple[str, float]:
+def best_of(offline_runs: Sequence[Mapping[str, float]]) -> tuple[str, float]:
     """Return the best size of batch and its pictures a second, of the mean over all runs."""
     sizes = offline_runs[0].keys()
     means = {size: fmean(run[size] for run in offline_runs) for size in sizes}

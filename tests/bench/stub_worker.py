@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from schedules.schedule import Row, Schedule
     from schedules.units import UnitGraph
     from workers.pipeline import Model
-    from workers.rendering import OnStep, ToFile
-    from workers.sampler import Frame, Prompt
+    from workers.rendering import ToFile
+    from workers.sampler import Frame, OnStep, Prompt
 
 PIXELS = np.zeros((8, 8, 3), np.uint8)
 
