@@ -1,7 +1,7 @@
 """A worker whose pictures are made up: `python -m tests.bench.stub_worker ENGINE STORE_URL`.
 
 Everything else is the real worker's: its loop, leases, choice of batches and plans, and pace. A
-step of the engine `timed` takes what the costs of its computed units say, one of `nothing` no time.
+step of the engine `timed` takes what the costs of its computed units say; `nothing` has no steps.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from tests.bench.work import MOST_AT_ONCE, STRAY
 from workers.batch import Desk
 from workers.calibration_files import load_corrections
 from workers.errors import Stopped
+from workers.images import to_png
 from workers.loop import LoopSettings, WorkerLoop
 from workers.rendering import Rendered
 from workers.telemetry import WorkerMetrics
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from workers.sampler import Frame, OnStep, Prompt
 
 PIXELS = np.zeros((8, 8, 3), np.uint8)
+PICTURE = to_png(PIXELS)
+NO_MS = 1e-3  # a run that took none at all would be no measurement
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +75,17 @@ class StubRun:
         return Counts(flat.count(Work.COMPUTED), flat.count(Work.REUSED), flat.count(Work.SKIPPED))
 
 
-class StubRender:
-    """Takes the place of `workers.rendering.render`."""
+def nothing(_model: Model, prompts: Sequence[Prompt], *_: Any) -> Rendered:
+    """Take the place of `workers.rendering.render`, with a picture that is there already."""
+    return Rendered((PICTURE,) * len(prompts), Counts(), 0.0, NO_MS, 0.0, 0.0)
 
-    def __init__(self, costs: CostModel, graph: UnitGraph, *, sleeps: bool) -> None:
+
+class TimedRender:
+    """Takes the place of `workers.rendering.render`, and as long as the costs say."""
+
+    def __init__(self, costs: CostModel, graph: UnitGraph) -> None:
         self._costs = costs
         self._graph = graph
-        self._sleeps = sleeps
         self._chance = random.Random(0)  # noqa: S311 a stray, not a secret
 
     def __call__(
@@ -111,8 +118,7 @@ class StubRender:
     def _take(self, ms: float) -> float:
         """Return once all work so far would be done, and how long that was after the last time."""
         self._due_s += ms * self._stretch / 1000
-        if self._sleeps:
-            time.sleep(max(0.0, self._due_s - time.perf_counter()))
+        time.sleep(max(0.0, self._due_s - time.perf_counter()))
         before_s, self._marked_s = self._marked_s, time.perf_counter()
         return (self._marked_s - before_s) * 1000
 
@@ -124,7 +130,7 @@ def _loop(engine: str, store_url: str) -> WorkerLoop:
         height=book.height, device="cpu", dtype="float32", book=book.digest, costs=costs,
         max_batch=MOST_AT_ONCE,
     )  # fmt: skip
-    render = StubRender(costs, book.graph, sleeps=engine == "timed")
+    render = nothing if engine == "nothing" else TimedRender(costs, book.graph)
     model = cast("Model", StubModel(book.model, book.revision))
     corrections = load_corrections(engines.PLANS, book)
     desk = Desk(worker, model, book, costs, corrections, render=render)
