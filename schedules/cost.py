@@ -156,6 +156,9 @@ class CostModel:
 
     def at(self, batch: int) -> StageCosts:
         """Return the stage costs for `batch` images at once."""
+        for size, measured in self.by_batch:
+            if size == batch:
+                return measured
         sizes = [size for size, _ in self.by_batch]
         high = min(max(bisect_left(sizes, batch), 1), len(sizes) - 1) if len(sizes) > 1 else 0
         if high == 0:

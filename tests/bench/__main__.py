@@ -72,11 +72,17 @@ def check(folder: Path, peers: str, out: Path, model: str, engines: str) -> None
     """Start each server with each engine, and ask for a picture."""
     for server in (OWN, *_named(peers)):
         for engine in _engines(engines, model, ENGINES):
-            began_s = time.monotonic()
-            with serving(server, folder.absolute(), engine, 30.0, _logs(out)) as running:
-                running.generate(PROMPTS[0], FIRST_MS)
-            took_s = time.monotonic() - began_s
-            click.echo(f"{server.name}, {engine.name}: answers, {took_s:.1f} s in all")
+            click.echo(f"{server.name}, {engine.name}: {_tried(server, folder, engine, out)}")
+
+
+def _tried(server: Server, folder: Path, engine: Engine, out: Path) -> str:
+    began_s = time.monotonic()
+    try:
+        with serving(server, folder.absolute(), engine, 30.0, _logs(out)) as running:
+            running.generate(PROMPTS[0], FIRST_MS)
+    except ServiceError as error:
+        return str(error)
+    return f"answers, {time.monotonic() - began_s:.1f} s in all"
 
 
 @main.command(epilog=EXAMPLE + "overload --engines timed --peers litserve,mosec --resume")
@@ -104,7 +110,8 @@ def overload(
             load = OpenLoad("", rates_of(rates), loads[engine.name])
             part = report.part("engines", engine.name)
             for server in servers:
-                _overload(server, folder.absolute(), engine, load, part, report, advance)
+                with _left_out(server, report):
+                    _overload(server, folder.absolute(), engine, load, part, report, advance)
     click.echo(report.table())
 
 
@@ -151,7 +158,10 @@ def overhead(
             if server.name in done:
                 continue
             limits = idle.BUDGET_MS / 1000, _logs(out)
-            with serving(server, folder.absolute(), Engine("nothing"), *limits) as running:
+            with (
+                _left_out(server, report),
+                serving(server, folder.absolute(), Engine("nothing"), *limits) as running,
+            ):
                 done[server.name] = idle.overhead(running, warm_seconds, seconds, advance)
             report.write()
     click.echo(report.table())
@@ -194,6 +204,18 @@ def _saturation(
         part["served"] = full.saturated(running, seconds)
     advance(f"{engine.name}: offline")
     part["offline"] = [before, full.offline(engine, plan, offline_s)]
+
+
+@contextmanager
+def _left_out(server: Server, report: Report) -> Iterator[None]:
+    """Go on without a peer that fails, and say so in the report."""
+    try:
+        yield
+    except ServiceError as error:
+        if server is OWN:
+            raise
+        report.part("left_out")[server.name] = str(error)
+        click.echo(f"left out: {error}", err=True)
 
 
 @contextmanager
