@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from app.bench import PROMPTS
-from app.errors import ServiceError
+from app.errors import GatewayError, ServiceError
 from app.open_loop import OpenLoad, rates_of
 from tests.bench import overhead as idle
 from tests.bench import overload as busy
@@ -250,5 +250,5 @@ if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # servers are ended on the way out
     try:
         main()
-    except ServiceError as error:
+    except GatewayError as error:
         raise SystemExit(str(error)) from None
