@@ -57,8 +57,8 @@ def test_percentiles_are_of_all_answers() -> None:
 
 
 def test_the_best_offline_batch_is_best_over_all_runs() -> None:
-    runs = [{"1": 1.0, "4": 2.0}, {"1": 2.5, "4": 2.0}]
-    assert full.best_of(runs) == ("4", 2.0)
+    runs = [{"1": 1.0, "4": 2.0}, {"1": 3.0, "4": 2.5}]
+    assert full.best_of(runs) == ("4", 2.25)
 
 
 def test_a_run_goes_on_where_it_was(tmp_path: Path) -> None:
