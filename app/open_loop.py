@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import accumulate, takewhile
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from app.bench import PROMPTS, percentile
 from app.client import Client
@@ -56,6 +56,14 @@ class Sent:
         return self.quality is not None and self.elapsed_ms <= self.budget_ms
 
 
+class Asker(Protocol):
+    """Asks a server for pictures, as `app.client.Client` does."""
+
+    @property
+    def generate(self) -> Callable[..., dict[str, Any]]:
+        """What returns an answer; raises ServiceError."""
+
+
 def rates_of(text: str) -> tuple[float, ...]:
     """Read `0.7,1.5,3`; raises GatewayError when it is not that."""
     try:
@@ -79,7 +87,7 @@ def run_open(load: OpenLoad, tell: Callable[[str], None] = lambda _: None) -> di
         for rate in load.rates:
             tell(f"{rate:g} x {capacity:.3g} images/s for {load.seconds:g} s")
             due = arrivals(load, rate * capacity, alone_ms)
-            reports[f"{rate:g}"] = {"offered_per_s": rate * capacity, **report(_send(client, due))}
+            reports[f"{rate:g}"] = {"offered_per_s": rate * capacity, **report(send(client, due))}
     return {"capacity_images_per_s": capacity, "uncached_ms": alone_ms, "rates": reports}
 
 
@@ -106,6 +114,7 @@ def _shares(sent: Sequence[Sent]) -> dict[str, Any]:
     return {
         "requests": len(sent),
         "accepted": len(accepted) / len(sent) if sent else None,
+        "in_time": _mean([float(one.in_time) for one in sent]),
         "in_time_of_accepted": _mean([float(one.in_time) for one in accepted]),
         "quality_mean": _mean([one.quality for one in made if one.quality is not None]),
         "batch_mean": _mean([float(one.batch) for one in made]),
@@ -114,8 +123,8 @@ def _shares(sent: Sequence[Sent]) -> dict[str, Any]:
     }
 
 
-def _send(client: Client, due: Sequence[tuple[float, float]]) -> list[Sent]:
-    """Send each request when it is due, whatever became of those before."""
+def send(client: Asker, due: Sequence[tuple[float, float]]) -> list[Sent]:
+    """Send each request when it is due, however those before fare; return what became of all."""
     started_s = time.perf_counter()
     with ThreadPoolExecutor(MOST_AT_ONCE) as pool:
         running = []
@@ -125,7 +134,7 @@ def _send(client: Client, due: Sequence[tuple[float, float]]) -> list[Sent]:
         return [one.result() for one in running]
 
 
-def _one(client: Client, number: int, started_s: float, at_s: float, budget_ms: float) -> Sent:
+def _one(client: Asker, number: int, started_s: float, at_s: float, budget_ms: float) -> Sent:
     wish = {"prompt": PROMPTS[number % len(PROMPTS)], "seed": number, "response_format": "url"}
     try:
         answer = client.generate(**wish, latency_budget_ms=budget_ms)

@@ -46,10 +46,10 @@ HTTP_FIELDS = {
 IMAGE_INDEX = re.compile(r"[0-9]{1,2}", re.ASCII)
 JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
-router = APIRouter()
+router = APIRouter()  # with async dependencies: FastAPI gives any other to a thread
 
 
-def service_of(request: Request) -> Service:
+async def service_of(request: Request) -> Service:
     """Return the service this application was built with."""
     service = request.app.state.service
     if not isinstance(service, Service):
@@ -57,7 +57,7 @@ def service_of(request: Request) -> Service:
     return service
 
 
-def require_json(request: Request) -> None:
+async def require_json(request: Request) -> None:
     """Refuse a body that does not say it is JSON; curl -d alone does not."""
     name = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if name != JSON and not name.endswith("+json"):
@@ -77,7 +77,7 @@ async def known_job_id(job_id: str, request: Request, service: Serving) -> str:
     return job_id
 
 
-def known_index(index: str) -> int:
+async def known_index(index: str) -> int:
     """Refuse what can be no picture's number before anybody looks for it."""
     if not IMAGE_INDEX.fullmatch(index):
         raise UnknownImage("Pictures are numbered from 0.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from operator import mul
 from statistics import median
@@ -156,6 +156,9 @@ class CostModel:
 
     def at(self, batch: int) -> StageCosts:
         """Return the stage costs for `batch` images at once."""
+        for size, measured in self.by_batch:
+            if size == batch:
+                return measured
         sizes = [size for size, _ in self.by_batch]
         high = min(max(bisect_left(sizes, batch), 1), len(sizes) - 1) if len(sizes) > 1 else 0
         if high == 0:
@@ -193,8 +196,8 @@ class CostModel:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""
-        batches = {str(size): asdict(costs) for size, costs in self.by_batch}
-        return {"by_batch": batches, "drift": asdict(self.drift)}
+        batches = {str(size): _fields(costs) for size, costs in self.by_batch}
+        return {"by_batch": batches, "drift": _fields(self.drift)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -209,6 +212,10 @@ class CostModel:
             raise
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise InvalidCosts(f"a cost model needs by_batch and drift: {error!r}") from error
+
+
+def _fields(part: StageCosts | Drift) -> dict[str, Any]:
+    return {name: getattr(part, name) for name in part.__slots__}
 
 
 def _stage(costs: Mapping[str, Any]) -> StageCosts:

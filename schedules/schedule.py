@@ -113,7 +113,9 @@ class Schedule:
 
     def encode(self) -> str:
         """Return the table as text: one hexadecimal number a step, unit 0 the lowest bit."""
-        return ".".join(format(_bits(row), "x") for row in self.computes)
+        # Few rows differ, and this is done for every request.
+        words = {row: format(_bits(row), "x") for row in set(self.computes)}
+        return ".".join(words[row] for row in self.computes)
 
     @classmethod
     def decode(cls, text: str, units: int) -> Self:
@@ -124,7 +126,8 @@ class Schedule:
             raise InvalidSchedule(f"not a schedule table: {text[:80]!r}") from error
         if any(number < 0 or number >> units for number in numbers):
             raise InvalidSchedule(f"a row names more than {units} units: {text[:80]!r}")
-        return cls(tuple(tuple(bool(n >> u & 1) for u in range(units)) for n in numbers))
+        rows = {n: tuple(bool(n >> u & 1) for u in range(units)) for n in set(numbers)}
+        return cls(tuple(rows[n] for n in numbers))
 
     @classmethod
     def of(cls, rows: Iterable[Sequence[bool]]) -> Self:

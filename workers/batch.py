@@ -48,7 +48,7 @@ class Desk:
     """What a worker makes pictures with: a model, its plan book, and its costs as of now.
 
     `corrections` are by id, in the model's dtype on its device. `aim` is for the batch at hand.
-    `graphs` are used by one batch at a time.
+    `graphs` are used by one batch at a time. `render` makes the pictures.
     """
 
     worker: str
@@ -58,6 +58,7 @@ class Desk:
     corrections: Mapping[str, Correction] = field(default_factory=dict)
     aim: Aim = field(default_factory=Aim)
     graphs: Graphs = field(default_factory=Graphs)
+    render: Callable[..., Rendered] = render
 
     def correction_of(self, plan: Plan) -> Correction | None:
         """Return the correction a plan names, None when it is not known here or not the plan's."""
@@ -132,7 +133,7 @@ def run_batch(
     pace = Pace(lease, promise, _steering(desk, plan, len(prompts)), must_stop)
     frame = Frame(*shape, plan.solver, plan.schedule, desk.correction_of(plan))
     writer = _writer(claims, plan)
-    rendered = render(desk.model, prompts, frame, pace, previews, writer, desk.graphs)
+    rendered = desk.render(desk.model, prompts, frame, pace, previews, writer, desk.graphs)
     replanned = _work(priced.plan) != _work(ordered)
     steered = pace.hurried_steps, pace.extended_steps
     ran = ran_plan(priced, desk.costs, len(prompts), replanned, *steered)

@@ -57,6 +57,8 @@ def calibrate(
 @click.option("--size", default=None, help="Picture size, e.g. 512x512; default: the model's own.")
 @click.option("--max-batch", type=click.IntRange(1, 64), help="Most pictures at once.")
 @click.option("--threads", type=click.IntRange(1), help="CPU threads; default: measured.")
+@click.option("--nice", type=click.IntRange(0, 19), default=0, envvar="BLOCKCACHE_WORKER_NICE",
+              show_default=True, help="Lower the priority.")  # fmt: skip
 @click.option(
     "--upgrade/--no-upgrade", default=True, show_default=True,
     help="Make better pictures than promised while nobody else waits.",
@@ -73,8 +75,8 @@ def calibrate(
 )  # fmt: skip
 def worker(
     model: str, store_url: str, plans: Path | None, size: str | None, max_batch: int | None,
-    threads: int | None, upgrade: bool, graphs: bool, metrics_host: str, metrics_port: int,
-    otlp_endpoint: str | None,
+    threads: int | None, nice: int, upgrade: bool, graphs: bool, metrics_host: str,
+    metrics_port: int, otlp_endpoint: str | None,
 ) -> None:  # fmt: skip
     """Make pictures: claim jobs of one model from the store until told to stop."""
     # OpenMP threads that spin while they wait for one another slow a worker down many times over
@@ -91,6 +93,7 @@ def worker(
         max_batch=max_batch,
         threads=threads,
         graphs=graphs,
+        nice=nice,
         metrics_host=metrics_host,
         metrics_port=metrics_port,
         otlp_endpoint=otlp_endpoint,

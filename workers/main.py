@@ -48,7 +48,8 @@ SERVICE = "blockcache-worker"
 class WorkerSettings:
     """What a worker is told. `max_batch` None means what suits the device; port 0: no metrics.
 
-    `graphs`: whether steps are recorded as CUDA graphs, where there is CUDA.
+    `graphs`: whether steps are recorded as CUDA graphs, where there is CUDA. `nice`: by how much it
+    yields the processor to others.
     """
 
     model: str
@@ -58,6 +59,7 @@ class WorkerSettings:
     max_batch: int | None = None
     threads: int | None = None
     graphs: bool = True
+    nice: int = 0
     metrics_host: str = "127.0.0.1"
     metrics_port: int = 0
     otlp_endpoint: str | None = None
@@ -77,6 +79,7 @@ def run(settings: WorkerSettings) -> None:
 
 
 def _serve(settings: WorkerSettings, tracing: Tracing) -> None:
+    os.nice(settings.nice)  # first: each thread has the priority of the one that starts it
     if settings.threads:
         torch.set_num_threads(settings.threads)
     model = load(settings.model)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self
 
@@ -277,7 +277,13 @@ Outcome = Result | Failure
 
 
 def _encode(message: Job | Result | Failure) -> str:
-    return json.dumps({"version": VERSION, **asdict(message)}, separators=(",", ":"))
+    told = {"version": VERSION, **_fields(message)}
+    return json.dumps(told, separators=(",", ":"), default=_fields)
+
+
+def _fields(message: Any) -> dict[str, Any]:
+    """Return one level of a message: `asdict` takes longer than all else about it."""
+    return {name: getattr(message, name) for name in message.__slots__}
 
 
 def _decode(payload: bytes | str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ import click
 import yaml
 
 from app.cli import blockcache
+from tests.bench.__main__ import main as bench
 from tests.docs.pages import ROOT, rows
 from workers.demo.__main__ import main as demo
 
@@ -97,6 +98,10 @@ def parse_flags(text: str, place: Place) -> None:
 
 def parse_demo_flags(text: str, place: Place) -> None:
     _parse(demo, _words(text)[3:], place)
+
+
+def parse_bench_flags(text: str, place: Place) -> None:
+    _parse(bench, _words(text)[3:], place)
 
 
 def _words(text: str) -> list[str]:
@@ -207,6 +212,7 @@ CHECKS = (
     Check(BLOCKCACHE, parse_flags, "runs until told to stop, or for minutes and with a model"),
     Check(r"make (run|test|clean)\b", make_dry, "installs and starts, tests, or deletes"),
     Check(r"\.venv/bin/python -m workers\.demo ", parse_demo_flags, "trains for hours"),
+    Check(r"\.venv/bin/python -m tests\.bench ", parse_bench_flags, "measures for minutes"),
     Check(r"(\.venv/bin/)?python docs/", show_help, "needs a service with a model, or a browser"),
     Check(r"\.venv/bin/pytest ", tested_paths, "these are the tests"),
     Check(r"\.venv/bin/pip install ", pip_names, "changes what is installed"),
