@@ -30,7 +30,7 @@ class Joining(Stepwise):
             plan = self._joinable(run, request)
             if plan is None:
                 break
-            run.members.append(Member(*self._taken([request.id]), plan))
+            run.members.extend(Member(taken, plan) for taken in self._taken([request.id]))
             self.changes += 1
 
     def _joinable(self, run: Run, request: Request) -> Plan | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
@@ -89,6 +89,10 @@ def outcome(
 
 def mean(outcomes: Sequence[Outcome]) -> Outcome:
     """Return the mean of several runs; what is counted is summed up."""
-    added = {name: sum(getattr(o, name) for o in outcomes) for name in ("late", "changes")}
-    parts = {n: fmean(getattr(o, n) for o in outcomes) for n in ("in_time", "quality", "worth")}
-    return replace(outcomes[0], **parts, **added)
+    return Outcome(
+        fmean(o.in_time for o in outcomes),
+        fmean(o.quality for o in outcomes),
+        fmean(o.worth for o in outcomes),
+        sum(o.late for o in outcomes),
+        sum(o.changes for o in outcomes),
+    )
