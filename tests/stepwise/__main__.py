@@ -7,7 +7,8 @@ import sys
 from itertools import product
 from statistics import pstdev
 
-from tests.stepwise.measuring import POLICIES, costs_of, mean, outcome
+from tests.stepwise.measuring import BOOK, POLICIES, costs_of, mean, outcome
+from tests.stepwise.saving import savings
 
 HEADER = (
     "| costs | load | policy | in time | ± | second half | quality | ± | worth | late | acted |"
@@ -27,6 +28,10 @@ def main() -> None:
     for costs, load, name in product(args.costs.split(","), args.loads.split(","), names):
         sys.stdout.write(_line(costs, float(load), name, args.seeds, args.seconds) + "\n")
         sys.stdout.flush()
+    for costs in args.costs.split(","):
+        in_step, joined, ragged = savings(BOOK, costs_of(costs))
+        shares = f"in step {in_step:.1%}, joining {joined:.1%}, ragged {ragged:.1%}"
+        sys.stdout.write(f"Of two pictures' steps are saved, {costs}: {shares}\n")
 
 
 def _line(costs: str, load: float, name: str, seeds: int, seconds: float) -> str:

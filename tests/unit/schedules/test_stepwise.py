@@ -10,6 +10,7 @@ from tests.load_simulation import Request, Service, poisson
 from tests.stepwise.measuring import BOOK, MEASURED
 from tests.stepwise.pausing import Pausing
 from tests.stepwise.runs import Member, Price, Run
+from tests.stepwise.saving import saved
 from tests.stepwise.service import Stepwise
 
 LOOSE, TIGHT = (0.0, 4_000.0), (900.0, 500.0)
@@ -34,6 +35,16 @@ def test_a_run_in_step_takes_what_its_plan_predicts() -> None:
     run = Run([Member(Request(f"r{n}", 0.0, 1.0), plan) for n in range(3)], costs)
 
     assert run.left_ms() == pytest.approx(price(plan, MEASURED, batch=3).predicted_ms)
+
+
+@pytest.mark.parametrize(("behind", "shares"), [(0, True), (3, False)])
+def test_pictures_share_calls_only_where_their_rows_are_the_same(behind: int, shares: bool) -> None:
+    plan = next(p for p in BOOK.frontier(MEASURED) if "16-optimal-0.362" in p.name)
+
+    part = saved(plan, Price(BOOK, MEASURED, 2), behind)
+
+    assert (part > 0.2) is shares
+    assert part == pytest.approx(0.0) or shares
 
 
 def test_a_pause_keeps_a_tight_deadline_and_the_loose_one() -> None:
