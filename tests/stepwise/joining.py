@@ -63,6 +63,6 @@ class Joining(Stepwise):
 
 
 class RaggedJoining(Joining):
-    """Each unit of a call serves those alone whose rows compute it: a bound on what joining is."""
+    """Each unit of a call serves those alone whose rows compute it: no worker saves more work."""
 
     ragged = True
