@@ -92,8 +92,14 @@ class Service:
             return
         picked = verdict.choice.picked
         request.plan, request.predicted_ms = picked.plan, picked.predicted_ms
-        self._note(budget_ms, verdict.wait_ms > 0)
+        self._note(budget_ms, self._met_others(verdict.wait_ms))
         self.queue = sorted([*self.queue, request], key=lambda waiting: waiting.deadline_ms)
+        self._wake()
+
+    def _met_others(self, wait_ms: float) -> bool:
+        return wait_ms > 0
+
+    def _wake(self) -> None:
         if self._idle:
             self._start(min(self._idle))
 
@@ -101,10 +107,14 @@ class Service:
         self.came = [*self.came, (self.now_ms, budget_ms, met_others)][-ARRIVALS_KEPT:]
 
     def _load(self, newcomer: Request) -> Load:
-        before = [r for r in self.queue if r.deadline_ms < newcomer.at_ms + newcomer.budget_ms]
-        work_ms = sum(request.predicted_ms for request in before)
-        backlog = Backlog(len(before), work_ms, self._line())
+        line = self._seen()
+        before = [one for one in line.queued if one.waiting.left_ms < newcomer.budget_ms]
+        work_ms = sum(one.predicted_ms for one in before)
+        backlog = Backlog(len(before), work_ms, line)
         return Load(self.cards, backlog, self.now_ms, OVERHEAD_MS)
+
+    def _seen(self) -> Line:
+        return self._line()
 
     def _line(self) -> Line:
         queued = tuple(
