@@ -82,7 +82,7 @@ COMPARED = (
         "--data", type=click.Path(path_type=Path, exists=True), help="Folder of real pictures."
     ),
     click.option(
-        "--rounds", default=5, show_default=True, type=click.IntRange(1), help="Of timing before."
+        "--rounds", default=3, show_default=True, type=click.IntRange(1), help="Of timing before."
     ),
 )  # fmt: skip
 MOST_STEPS = click.option(

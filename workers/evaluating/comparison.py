@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     Progress = Callable[[str, int, int], None]
 
-ROUNDS = 5
+ROUNDS = 3
 UNCACHED = "uncached"
 FEWER = "fewer steps"
 # What medians of interleaved runs of the same work differ by.

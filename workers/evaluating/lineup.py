@@ -51,7 +51,7 @@ MANY_STEPS = 30
 SPEED_UPS = {"few": 1.5, "many": 1.8}
 PAPER, PLAIN, TWO_TAPS = "paper", "searched", "two taps"
 # What a speed-up must exceed to be worth a plan, and by how much another may exceed it.
-BEYOND, NEAR = 1.05, 1.04
+BEYOND, NEAR = 1.05, 1.06
 
 
 @dataclass(frozen=True, slots=True)

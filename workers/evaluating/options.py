@@ -78,7 +78,7 @@ class TableOptions(Options):
     delta: float = 0.5
     train_minutes: float = 0.0
     data: Path | None = None
-    rounds: int = 5
+    rounds: int = 3
 
     def require(self, model: Model) -> None:
         """Refuse what cannot be run now rather than in an hour.

@@ -10,7 +10,7 @@ from workers.evaluating.comparison import TIE
 from workers.evaluating.methods import take
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from workers.evaluating.methods import Method, Subject, Take
     from workers.pipeline import Model
@@ -20,26 +20,36 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, eq=False)
 class Scout:
-    """Times methods beside the uncached run, and collects step counts of uncached runs as quick."""
+    """Times methods beside the uncached run; once those that follow one schedule."""
 
     model: Model
     uncached: Method
     subjects: Sequence[Subject]
     rounds: int
     progress: Progress
-    counts: set[int] = field(default_factory=set)
-    timed: int = 0
+    _pairs: dict[str, list[list[Take]]] = field(default_factory=dict)
 
     def speed_up(self, method: Method) -> float:
         """Return how many times faster than uncached a method is."""
-        pairs = []
+        return median(whole.ms / one.ms for whole, one in self._timed(method))
+
+    def counts(self, methods: Iterable[Method]) -> list[int]:
+        """Return how many uncached steps are as quick as each method."""
+        found = {n for method in methods for n in equal_counts(self._timed(method))}
+        return sorted(found)
+
+    def _timed(self, method: Method) -> list[list[Take]]:
+        # Corrections take no longer than what counts of whole steps differ by.
+        key = method.name if method.enable else method.frame.schedule.digest
+        if key not in self._pairs:
+            self._pairs[key] = list(self._rounds(method))
+            self.progress("timing", len(self._pairs), len(self._pairs))
+        return self._pairs[key]
+
+    def _rounds(self, method: Method) -> Iterator[list[Take]]:
         for done in range(self.rounds):
             subject = self.subjects[done % len(self.subjects)]
-            pairs.append([take(self.model, one, subject) for one in (self.uncached, method)])
-        self.timed += 1
-        self.progress("timing", self.timed, self.timed)
-        self.counts |= set(equal_counts(pairs))
-        return median(whole.ms / one.ms for whole, one in pairs)
+            yield [take(self.model, one, subject) for one in (self.uncached, method)]
 
 
 def equal_counts(scouted: Sequence[Sequence[Take]]) -> list[int]:

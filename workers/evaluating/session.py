@@ -188,16 +188,16 @@ class Session:
     def _lined_up(self, lineup: Lineup, frame: Frame, shelf: Shelf | None, rounds: int) -> LinedUp:
         """Find out who can take part, how fast, and how many uncached steps are as quick."""
         able, notes = usable(self.model, lineup.known(), self.subjects[0])
-        uncached, *others = able
+        uncached = able[0]
         told = self._under(f"{frame.solver} {frame.schedule.steps}")
         scout = Scout(self.model, uncached, self.subjects, rounds, told)
-        cached = [method for method in others if method.group != UNCACHED]
+        cached = [method for method in able if method.group != UNCACHED]
         fast = [(method.group, scout.speed_up(method)) for method in cached]
         ours = None if shelf is None else shelf.methods(lineup, frame.solver, frame.schedule.steps)
-        aimed = lineup.aimed((x for group, x in fast if group != PAPER), scout.speed_up, ours)
-        for method in aimed:
-            scout.speed_up(method)
-        fewer = [fewer_steps(self.model, uncached, count) for count in sorted(scout.counts)]
+        others = (speed_up for group, speed_up in fast if group != PAPER)
+        aimed = lineup.aimed(others, scout.speed_up, ours)
+        counts = scout.counts([*cached, *aimed])
+        fewer = [fewer_steps(self.model, uncached, count) for count in counts]
         return LinedUp((*able, *aimed, *fewer), notes, lineup.seconds)
 
     def _rows(self, found: Comparison, shown: Iterable[Outcome]) -> tuple[Row, ...]:

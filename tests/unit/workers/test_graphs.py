@@ -15,9 +15,12 @@ from tests.rendering import a_frame, is_untouched, latents_of, some_prompts
 from workers.cached_unet import cached
 from workers.errors import Stopped
 from workers.graphs import Graphs
+from workers.pipeline import layout_for
 from workers.sampler import denoise, encode, initial_latents
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
     from workers.cached_unet import CacheRun
@@ -199,3 +202,17 @@ def test_a_run_that_is_stopped_leaves_graphs_and_unet_as_they_were(
 
     assert torch.equal(replayed(tiny, frame, graphs, 2), eager)
     assert is_untouched(tiny.pipe.unet)
+
+
+def test_a_unet_laid_out_as_a_gpu_reads_it_is_replayed_too(models: Callable[[str], Model]) -> None:
+    model = models("sdxl")
+    unet = model.pipe.unet.to(memory_format=layout_for(torch.device("cuda")))
+    try:
+        graphs, frame = Graphs(Recorder(unet)), a_frame(model, ragged(model))
+        learn(model, frame, graphs, 1)
+        eager, _ = latents_of(model, frame, some_prompts(2))
+
+        assert unet.conv_in.weight.is_contiguous(memory_format=torch.channels_last)
+        assert torch.equal(replayed(model, frame, graphs, 2), eager)
+    finally:
+        unet.to(memory_format=torch.contiguous_format)

@@ -45,14 +45,16 @@ def test_rounds_are_compared_each_with_its_own_uncached_run() -> None:
     assert equal_counts([[quick, taken(21.0)], [slow, taken(210.0)]]) == [1, 2]
 
 
-def test_a_scout_tells_a_speed_up_and_collects_counts(tiny: Model) -> None:
+def test_a_scout_times_a_schedule_once(tiny: Model) -> None:
     told: list[tuple[str, int, int]] = []
     frame = a_frame(tiny, 6)
     subjects = [Subject.of(tiny, one, frame) for one in some_prompts(1, 2)]
     uncached = Method("uncached", "uncached", frame)
     scout = Scout(tiny, uncached, subjects, 3, lambda *p: told.append(p))
-    few = Method("few", "own", a_frame(tiny, uniform(6, tiny.units.graph, 6)))
+    few, same = (
+        Method(name, "own", a_frame(tiny, uniform(6, tiny.units.graph, 6))) for name in "ab"
+    )
 
-    assert scout.speed_up(few) > 0
-    assert scout.counts <= set(range(1, 6))
+    assert scout.speed_up(few) == scout.speed_up(same) > 0
+    assert set(scout.counts([few, same])) <= set(range(1, 6))
     assert told == [("timing", 1, 1)]
