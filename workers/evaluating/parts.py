@@ -58,7 +58,10 @@ def lined_up(frame: Frame) -> Part[LinedUp]:
 
 
 def _write_made(path: Path, made: Made) -> None:
-    tensors = {"ms": torch.from_numpy(made.ms), "pixels": torch.from_numpy(made.pixels)}
+    tensors = {
+        "ms": torch.from_numpy(made.ms),
+        "pixels": torch.from_numpy(made.pixels).contiguous(),
+    }
     write_tensors(path, tensors, {})
 
 
