@@ -79,6 +79,7 @@ def run(
     prompts: Path | None,
     seeds: int,
     pictures: int,
+    most_rows: int | None,
     out: Path | None,
 ) -> None:
     """Calibrate a model and write its files; prints where they are."""
@@ -94,6 +95,7 @@ def run(
         quality_pictures=pictures,
         influence_pictures=pictures,
         correction_pictures=pictures,
+        most_rows=most_rows,
     )
     calibrate_into(out or model.folder / FOLDER, model, settings, console)
 

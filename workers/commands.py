@@ -27,10 +27,12 @@ from workers.command_options import (
 @click.option("--seeds", default=2, show_default=True, help="Pictures per prompt.")
 @click.option("--pictures", type=click.IntRange(1), default=32, show_default=True,
               help="How many of them tell quality: fewer are quicker, and rougher.")  # fmt: skip
+@click.option("--most-rows", type=click.IntRange(1),
+              help="Most different steps of a searched schedule.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), help="Default: blockcache/ in the model.")
 def calibrate(
     model: str, size: str | None, guidance_scale: float, prompts: Path | None, seeds: int,
-    pictures: int, out: Path | None,
+    pictures: int, most_rows: int | None, out: Path | None,
 ) -> None:  # fmt: skip
     """Measure change profiles, costs and plans of a model on this device; write its plan book.
 
@@ -38,7 +40,8 @@ def calibrate(
     """
     from workers.calibrating import run
 
-    run(model, size_of(size) if size else None, guidance_scale, prompts, seeds, pictures, out)
+    wanted = size_of(size) if size else None
+    run(model, wanted, guidance_scale, prompts, seeds, pictures, most_rows, out)
 
 
 @click.command(
@@ -50,6 +53,10 @@ def calibrate(
 @click.option("--size", default=None, help="Picture size, e.g. 512x512; default: the model's own.")
 @click.option("--max-batch", type=click.IntRange(1, 64), help="Most pictures at once.")
 @click.option("--threads", type=click.IntRange(1), help="CPU threads; default: measured.")
+@click.option(
+    "--dtype", type=click.Choice(["float16", "bfloat16", "float32"]),
+    help="Compute in it; default: float16 on a GPU, float32 on a CPU.",
+)  # fmt: skip
 @click.option(
     "--upgrade/--no-upgrade", default=True, show_default=True,
     help="Make better pictures than promised while nobody else waits.",
@@ -66,8 +73,8 @@ def calibrate(
 )  # fmt: skip
 def worker(
     model: str, store_url: str, plans: Path | None, size: str | None, max_batch: int | None,
-    threads: int | None, upgrade: bool, graphs: bool, metrics_host: str, metrics_port: int,
-    otlp_endpoint: str | None,
+    threads: int | None, dtype: str | None, upgrade: bool, graphs: bool, metrics_host: str,
+    metrics_port: int, otlp_endpoint: str | None,
 ) -> None:  # fmt: skip
     """Make pictures: claim jobs of one model from the store until told to stop."""
     # OpenMP threads that spin while they wait for one another slow a worker down many times over
@@ -83,6 +90,7 @@ def worker(
         size=size_of(size) if size else None,
         max_batch=max_batch,
         threads=threads,
+        dtype=dtype,
         graphs=graphs,
         metrics_host=metrics_host,
         metrics_port=metrics_port,

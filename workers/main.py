@@ -46,9 +46,9 @@ SERVICE = "blockcache-worker"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerSettings:
-    """What a worker is told. `max_batch` None means what suits the device; port 0: no metrics.
+    """What a worker is told. `max_batch` and `dtype` None mean what suits the device.
 
-    `graphs`: whether steps are recorded as CUDA graphs, where there is CUDA.
+    Port 0: no metrics. `graphs`: whether steps are recorded as CUDA graphs, where there is CUDA.
     """
 
     model: str
@@ -57,6 +57,7 @@ class WorkerSettings:
     size: tuple[int, int] | None = None
     max_batch: int | None = None
     threads: int | None = None
+    dtype: str | None = None
     graphs: bool = True
     metrics_host: str = "127.0.0.1"
     metrics_port: int = 0
@@ -79,7 +80,8 @@ def run(settings: WorkerSettings) -> None:
 def _serve(settings: WorkerSettings, tracing: Tracing) -> None:
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    model = load(settings.model)
+    dtype = None if settings.dtype is None else getattr(torch, settings.dtype)
+    model = load(settings.model, dtype=dtype)
     if not settings.threads:
         log.info("CPU threads: %d", settle_threads(model))
     metrics = WorkerMetrics(model.name)

@@ -25,6 +25,7 @@ from workers.evaluating.aiming import (
 )
 from workers.evaluating.comparison import UNCACHED
 from workers.evaluating.methods import Method
+from workers.evaluating.parts import trained
 from workers.evaluating.peers import PEERS
 from workers.fitting import fit
 from workers.influence import InfluenceSettings, measure_influence
@@ -207,8 +208,11 @@ class Lineup:
         return fit(self._model, frame, pictures, two_tap=two_tap, batch=BATCH, progress=tell)
 
     def _trained(self, schedule: Schedule) -> Correction:
-        texts = [prompt.text for prompt in self._settings.calibration]
         frame = replace(self._frame, schedule=schedule)
+        return self._keep(trained(frame), lambda: self._train(frame))
+
+    def _train(self, frame: Frame) -> Correction:
+        texts = [prompt.text for prompt in self._settings.calibration]
         training = Training(self._model, frame, texts, TrainingSettings())
         seconds = self._settings.training_minutes * 60
         start = time.perf_counter()

@@ -57,6 +57,15 @@ def lined_up(frame: Frame) -> Part[LinedUp]:
     )
 
 
+def trained(frame: Frame) -> Part[Correction]:
+    """Return the part that holds the correction trained for a schedule."""
+    return Part(
+        f"trained-{frame.solver}-{frame.schedule.digest}.safetensors",
+        lambda path, found: found.save(path),
+        Correction.load,
+    )
+
+
 def _write_made(path: Path, made: Made) -> None:
     tensors = {
         "ms": torch.from_numpy(made.ms),
