@@ -12,6 +12,7 @@ from workers.evaluating.comparison import FEWER, TIE, UNCACHED
 from workers.evaluating.lineup import PAPER, PLAIN, TWO_TAPS, goal
 from workers.evaluating.tables import runs
 from workers.evaluating.verdicts import Verdict
+from workers.quality import PSNR_CAP_DB
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -95,6 +96,8 @@ def _beside_peers(title: str, rows: Sequence[Row]) -> list[Verdict]:
 def _beside_peer(title: str, mine: Sequence[Row], peer: Row) -> Verdict:
     """Compare a peer with the best of our rows that is no slower: a winner if there is one."""
     asked = f"a plan no slower than {peer.method}, and closer in both measures"
+    if peer.to_uncached.psnr_db >= PSNR_CAP_DB:
+        return Verdict(title, asked, "it spared nothing: the uncached picture", kept=None)
     quick = [row for row in mine if row.speed_up * TIE >= peer.speed_up]
     if not quick:
         return Verdict(title, asked, f"no plan is as fast ({peer.speed_up:.2f}×)", kept=False)

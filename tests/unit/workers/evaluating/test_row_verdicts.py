@@ -93,11 +93,16 @@ def test_three_runs_of_four_are_enough() -> None:
 
 @pytest.mark.parametrize(
     ("psnr_db", "distance", "speed_up", "is_kept"),
-    [(39.0, 0.02, 1.4, True), (41.0, 0.02, 1.4, False), (39.0, 0.02, 2.0, False)],
-    ids=["beaten", "closer", "faster than any"],
+    [
+        (39.0, 0.02, 1.4, True),
+        (41.0, 0.02, 1.4, False),
+        (39.0, 0.02, 2.0, False),
+        (100.0, 0.0, 1.0, None),
+    ],
+    ids=["beaten", "closer", "faster than any", "spared nothing"],
 )
 def test_every_peer_needs_a_plan_that_is_no_slower_and_closer(
-    psnr_db: float, distance: float, speed_up: float, is_kept: bool
+    psnr_db: float, distance: float, speed_up: float, is_kept: bool | None
 ) -> None:
     peer = scored(psnr_db, distance, group="PAB", method="PAB", speed_up=speed_up)
 
