@@ -1,6 +1,7 @@
 """Real diffusers pipelines of known families, tiny and with random weights, built and not loaded.
 
-Latents are 8×8, pictures 16×16 pixels (those of ldm 64×64); the weights follow from the name alone.
+Latents are 8×8, pictures 16×16 pixels (those of ldm 64×64, of emu 32×32); the weights follow from
+the name alone.
 """
 
 from __future__ import annotations
@@ -108,6 +109,11 @@ def latent_diffusion() -> LDMTextToImagePipeline:
     )
 
 
+def emu_like() -> StableDiffusionPipeline:
+    """EMU's UNet, narrow, between a text encoder and an autoencoder of 16 latent channels."""
+    return _sd(emu_twin(), DDIMScheduler(**NOISE), latent_channels=16)
+
+
 def emu_twin() -> UNet2DConditionModel:
     """EMU's UNet, narrow: 16 latent channels, four layers a level, four levels."""
     return unet_of(
@@ -146,6 +152,7 @@ TINY: dict[str, Callable[[], Any]] = {
     "sd2": stable_diffusion_2,
     "sdxl": stable_diffusion_xl,
     "ldm": latent_diffusion,
+    "emu": emu_like,
 }
 
 
@@ -164,9 +171,9 @@ def load_tiny(name: str, parent: Path, device: str = "cpu") -> Model:
     return load(source, device=torch.device(device))
 
 
-def _sd(unet: Any, scheduler: Any) -> StableDiffusionPipeline:
+def _sd(unet: Any, scheduler: Any, latent_channels: int = 4) -> StableDiffusionPipeline:
     return StableDiffusionPipeline(
-        vae=_vae(),
+        vae=_vae(latent_channels=latent_channels),
         text_encoder=CLIPTextModel(_text()),
         tokenizer=_tokenizer(),
         unet=unet,
@@ -186,12 +193,12 @@ def _unet_1() -> UNet2DConditionModel:
     )
 
 
-def _vae(channels: tuple[int, ...] = (16, 32)) -> AutoencoderKL:
+def _vae(channels: tuple[int, ...] = (16, 32), latent_channels: int = 4) -> AutoencoderKL:
     return AutoencoderKL(
         block_out_channels=channels,
         down_block_types=("DownEncoderBlock2D",) * len(channels),
         up_block_types=("UpDecoderBlock2D",) * len(channels),
-        latent_channels=4,
+        latent_channels=latent_channels,
         norm_num_groups=8,
         sample_size=SIDE,
     )

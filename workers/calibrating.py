@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from importlib.resources import files
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -37,9 +38,14 @@ class Bars:
         """Show that `done` of `total` parts of a stage are finished, and a short note beside."""
         if stage not in self._tasks:
             self._tasks[stage] = self._progress.add_task(stage, total=total, note=note)
-        self._progress.update(self._tasks[stage], completed=done, note=note)
+        self._progress.update(self._tasks[stage], completed=done, total=total, note=note)
         if not self._progress.console.is_terminal:
-            self._print(f"{stage} {done}/{total} {note}".rstrip())
+            self._print(f"{stage} {done}/{total}{self._left(stage)} {note}".rstrip())
+
+    def _left(self, stage: str) -> str:
+        """Say how long the rest of a stage takes at the pace of late, once that is known."""
+        left_s = self._progress.tasks[self._tasks[stage]].time_remaining
+        return f", {timedelta(seconds=left_s)} left" if left_s else ""
 
     def _print(self, line: str) -> None:
         now = monotonic()
@@ -73,6 +79,7 @@ def run(
     prompts: Path | None,
     seeds: int,
     pictures: int,
+    most_rows: int | None,
     out: Path | None,
 ) -> None:
     """Calibrate a model and write its files; prints where they are."""
@@ -88,6 +95,7 @@ def run(
         quality_pictures=pictures,
         influence_pictures=pictures,
         correction_pictures=pictures,
+        most_rows=most_rows,
     )
     calibrate_into(out or model.folder / FOLDER, model, settings, console)
 

@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from app.contract.picture_sets import QUESTION
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-EXAMPLES = "\b\nExample:\n  "
-
-
-def _size(text: str) -> tuple[int, int]:
-    try:
-        width, height = (int(side) for side in text.lower().split("x"))
-    except ValueError as error:
-        raise click.BadParameter(f"{text!r} is not a size like 512x512") from error
-    if min(width, height) < 8 or width % 8 or height % 8:
-        raise click.BadParameter(f"{text!r}: both sides must be multiples of 8")
-    return width, height
+from workers.command_options import (
+    EXAMPLES,
+    MOST_STEPS,
+    compared,
+    listed,
+    pictured,
+    size_of,
+)
 
 
 @click.command(epilog=EXAMPLES + "blockcache calibrate --model ./my-model --size 512x512 --seeds 2")
@@ -34,10 +27,12 @@ def _size(text: str) -> tuple[int, int]:
 @click.option("--seeds", default=2, show_default=True, help="Pictures per prompt.")
 @click.option("--pictures", type=click.IntRange(1), default=32, show_default=True,
               help="How many of them tell quality: fewer are quicker, and rougher.")  # fmt: skip
+@click.option("--most-rows", type=click.IntRange(1),
+              help="Most different steps of a searched schedule.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), help="Default: blockcache/ in the model.")
 def calibrate(
     model: str, size: str | None, guidance_scale: float, prompts: Path | None, seeds: int,
-    pictures: int, out: Path | None,
+    pictures: int, most_rows: int | None, out: Path | None,
 ) -> None:  # fmt: skip
     """Measure change profiles, costs and plans of a model on this device; write its plan book.
 
@@ -45,7 +40,8 @@ def calibrate(
     """
     from workers.calibrating import run
 
-    run(model, _size(size) if size else None, guidance_scale, prompts, seeds, pictures, out)
+    wanted = size_of(size) if size else None
+    run(model, wanted, guidance_scale, prompts, seeds, pictures, most_rows, out)
 
 
 @click.command(
@@ -59,6 +55,10 @@ def calibrate(
 @click.option("--threads", type=click.IntRange(1), help="CPU threads; default: measured.")
 @click.option("--nice", type=click.IntRange(0, 19), default=0, envvar="BLOCKCACHE_WORKER_NICE",
               show_default=True, help="Lower the priority.")  # fmt: skip
+@click.option(
+    "--dtype", type=click.Choice(["float16", "bfloat16", "float32"]),
+    help="Compute in it; default: float16 on a GPU, float32 on a CPU.",
+)  # fmt: skip
 @click.option(
     "--upgrade/--no-upgrade", default=True, show_default=True,
     help="Make better pictures than promised while nobody else waits.",
@@ -75,8 +75,8 @@ def calibrate(
 )  # fmt: skip
 def worker(
     model: str, store_url: str, plans: Path | None, size: str | None, max_batch: int | None,
-    threads: int | None, nice: int, upgrade: bool, graphs: bool, metrics_host: str,
-    metrics_port: int, otlp_endpoint: str | None,
+    threads: int | None, dtype: str | None, nice: int, upgrade: bool, graphs: bool,
+    metrics_host: str, metrics_port: int, otlp_endpoint: str | None,
 ) -> None:  # fmt: skip
     """Make pictures: claim jobs of one model from the store until told to stop."""
     # OpenMP threads that spin while they wait for one another slow a worker down many times over
@@ -89,9 +89,10 @@ def worker(
         model=model,
         store_url=store_url,
         plans=plans,
-        size=_size(size) if size else None,
+        size=size_of(size) if size else None,
         max_batch=max_batch,
         threads=threads,
+        dtype=dtype,
         graphs=graphs,
         nice=nice,
         metrics_host=metrics_host,
@@ -102,45 +103,9 @@ def worker(
     run(settings)
 
 
-def _listed(kind: Callable[[str], Any]) -> Callable[..., tuple[Any, ...]]:
-    def parse(_ctx: click.Context, option: click.Parameter, text: str) -> tuple[Any, ...]:
-        try:
-            return tuple(kind(part.strip()) for part in text.split(",") if part.strip())
-        except ValueError as error:
-            raise click.BadParameter(f"{text!r} is not such a list", param=option) from error
-
-    return parse
-
-
-def _sized(_ctx: click.Context, _option: click.Parameter, text: str | None) -> Any:
-    return _size(text) if text else None
-
-
 @click.group(epilog=EXAMPLES + "blockcache evaluate table --model emoji --out results/")
 def evaluate() -> None:
     """Measure what caching a model gives: time and closeness, beside the paper and its peers."""
-
-
-def _pictured(command: Callable[..., None]) -> Callable[..., None]:
-    """Add what every evaluation of pictures is told."""
-    for option in reversed(PICTURED):
-        command = option(command)
-    return command
-
-
-PICTURED = (
-    click.option("--model", required=True, help="Bundled name, diffusers folder or hub id."),
-    click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to fill."),
-    click.option("--size", callback=_sized, help="E.g. 512x512; default: the model's own."),
-    click.option("--guidance-scale", default=3.0, show_default=True),
-    click.option(
-        "--prompts", type=click.Path(path_type=Path, exists=True),
-        help="One a line, none that calibration has seen; default: 48 that come along.",
-    ),
-    click.option("--most-prompts", type=click.IntRange(1), help="Only the first so many."),
-    click.option("--seeds", default=1, show_default=True, help="Pictures per prompt."),
-    click.option("--plans", type=click.Path(path_type=Path), help="Folder of the plan book."),
-)  # fmt: skip
 
 
 JUDGE_EXAMPLES = """\b
@@ -151,26 +116,13 @@ Examples:
 
 
 @evaluate.command(epilog=EXAMPLES + "blockcache evaluate table --model emoji --out results/")
-@_pictured
-@click.option("--solvers", default="ddim,dpmpp_2m", show_default=True, callback=_listed(str))
-@click.option("--steps", default="20,50", show_default=True, callback=_listed(int))
-@click.option("--calibration-pictures", default=16, show_default=True, type=click.IntRange(1))
-@click.option(
-    "--speed-ups", callback=_listed(float), default="",
-    help="Of searched schedules, e.g. 1.5,2; default: 1.5 up to 30 steps, then 1.8.",
-)  # fmt: skip
-@click.option("--delta", default=0.5, show_default=True, help="Of the paper's rule.")
-@click.option("--train-minutes", default=0.0, show_default=True, help="Of each trained correction.")
-@click.option(
-    "--data", type=click.Path(path_type=Path, exists=True), help="Folder of real pictures."
-)
-@click.option(
-    "--rounds", default=5, show_default=True, type=click.IntRange(1), help="Of timing before."
-)
+@pictured
+@compared
 def table(**options: Any) -> None:
-    """Compare methods at every solver and step count; write table, charts and pictures.
+    """Compare methods at every solver and step count; write table, charts, pictures and verdicts.
 
-    With --plans the plan book's plans are compared instead of schedules searched anew.
+    With --plans the plan book's plans are compared instead of schedules searched anew. Interrupted,
+    the same command goes on where it was.
     """
     from workers.evaluating.options import TableOptions
     from workers.evaluating.running import run_table
@@ -179,21 +131,38 @@ def table(**options: Any) -> None:
 
 
 @evaluate.command(epilog=EXAMPLES + "blockcache evaluate frontier --model emoji --out results/")
-@_pictured
-@click.option(
-    "--most-steps", default=20, show_default=True, type=click.IntRange(1),
-    help="Go up to the uncached run of so many.",
-)  # fmt: skip
+@pictured
+@MOST_STEPS
 def frontier(**options: Any) -> None:
-    """Compare a plan book's plans with fewer steps at ten times; write table and chart."""
+    """Compare a plan book's plans with fewer steps at ten times; write table, chart and verdicts.
+
+    Interrupted, the same command goes on where it was.
+    """
     from workers.evaluating.options import FrontierOptions
     from workers.evaluating.running import run_frontier
 
     run_frontier(FrontierOptions(**options))
 
 
+@evaluate.command(
+    "all", epilog=EXAMPLES + "blockcache evaluate all --model emoji --seeds 2 --out results/"
+)
+@pictured
+@compared
+@MOST_STEPS
+def everything(**options: Any) -> None:
+    """Make table, frontier and speed-ups, and tell for every bar whether the model keeps it.
+
+    Interrupted, the same command goes on where it was.
+    """
+    from workers.evaluating.options import AllOptions
+    from workers.evaluating.running import run_all
+
+    run_all(AllOptions(**options))
+
+
 @click.command("make", epilog=JUDGE_EXAMPLES)
-@_pictured
+@pictured
 @click.option(
     "--budget-ms",
     "budgets_ms",
@@ -246,12 +215,12 @@ def speed_ups(
 @evaluate.command(epilog=EXAMPLES + "blockcache evaluate shapes --out results/ --limit-s 150")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to fill.")
 @click.option(
-    "--shapes", default="sd15,sdxl", show_default=True, callback=_listed(str),
+    "--shapes", default="sd15,sdxl", show_default=True, callback=listed(str),
     help="UNet shapes: sd15, sdxl, emu.",
 )  # fmt: skip
-@click.option("--steps", default="20,50", show_default=True, callback=_listed(int))
+@click.option("--steps", default="20,50", show_default=True, callback=listed(int))
 @click.option(
-    "--batches", default="1,4", show_default=True, callback=_listed(int),
+    "--batches", default="1,4", show_default=True, callback=listed(int),
     help="Pictures at once.",
 )  # fmt: skip
 @click.option(
@@ -294,4 +263,4 @@ def show(
 
     if prompt is not None and out is None:
         raise click.UsageError("--features draws pictures: say where with --out")
-    run(model, plans, _size(size) if size else None, budget_ms, out, prompt)
+    run(model, plans, size_of(size) if size else None, budget_ms, out, prompt)

@@ -46,10 +46,10 @@ SERVICE = "blockcache-worker"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerSettings:
-    """What a worker is told. `max_batch` None means what suits the device; port 0: no metrics.
+    """What a worker is told. `max_batch` and `dtype` None mean what suits the device.
 
-    `graphs`: whether steps are recorded as CUDA graphs, where there is CUDA. `nice`: by how much it
-    yields the processor to others.
+    Port 0: no metrics. `graphs`: whether steps are recorded as CUDA graphs, where there is CUDA.
+    `nice`: by how much it yields the processor to others.
     """
 
     model: str
@@ -58,6 +58,7 @@ class WorkerSettings:
     size: tuple[int, int] | None = None
     max_batch: int | None = None
     threads: int | None = None
+    dtype: str | None = None
     graphs: bool = True
     nice: int = 0
     metrics_host: str = "127.0.0.1"
@@ -82,7 +83,8 @@ def _serve(settings: WorkerSettings, tracing: Tracing) -> None:
     os.nice(settings.nice)  # first: each thread has the priority of the one that starts it
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    model = load(settings.model)
+    dtype = None if settings.dtype is None else getattr(torch, settings.dtype)
+    model = load(settings.model, dtype=dtype)
     if not settings.threads:
         log.info("CPU threads: %d", settle_threads(model))
     metrics = WorkerMetrics(model.name)

@@ -62,6 +62,11 @@ def best_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def layout_for(device: torch.device) -> torch.memory_format:
+    """Return how weights of convolutions lie: as a GPU's tensor cores read them, or as they are."""
+    return torch.channels_last if device.type == "cuda" else torch.contiguous_format
+
+
 def default_dtype(device: torch.device) -> torch.dtype:
     """Return half precision on a GPU, single on a CPU (which has no fast half arithmetic)."""
     return torch.float16 if device.type == "cuda" else torch.float32
@@ -88,6 +93,7 @@ def load(
     pipe.set_progress_bar_config(disable=True)
     family = family_of(pipe)
     pipe.to(device)
+    pipe.unet.to(memory_format=layout_for(device))
     pipe.unet.requires_grad_(False)  # corrections and influence ask for other gradients
     units = find_units(pipe.unet)
     return Model(_name(source), fingerprint(folder), folder, pipe, family, units)

@@ -39,7 +39,7 @@ def heat_map(plan: Plan, graph: UnitGraph) -> Figure:
     axes.set_xticks(np.arange(0, plan.steps, 5) + 0.5, [str(s) for s in range(0, plan.steps, 5)])
     axes.invert_yaxis()
     axes.tick_params(length=0)
-    axes.set_xlabel("step")
+    axes.set_xlabel("step, as planned: a run may be steered from it to keep its promise")
     axes.set_title(plan.name, loc="left")
     handles = [Patch(color=WORK_COLOURS[work], label=work.name.lower()) for work in Work]
     axes.legend(handles=handles, loc="lower left", bbox_to_anchor=(1.01, 0), frameon=False)

@@ -15,7 +15,7 @@ from diffusers import (
 
 from workers.errors import ModelError
 from workers.families import FAMILIES, Conditioning
-from workers.pipeline import Model, best_device, default_dtype, quiet
+from workers.pipeline import Model, best_device, default_dtype, layout_for, quiet
 from workers.units import example_inputs, find_units
 
 # Of EMU-768 it is known that it has 2.7 billion parameters and 16 latent channels; figures of what
@@ -68,6 +68,7 @@ def random_model(shape: str, dtype: torch.dtype | None = None) -> Model:
     # Drawn where they stay: billions of weights take long on their way through a CPU.
     unet = unet.to(dtype or default_dtype(device)).to_empty(device=device)
     draw_weights(unet)
+    unet.to(memory_format=layout_for(device))
     return bare_model(shape, unet)
 
 

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from schedules.change import ChangeProfile
     from schedules.cost import CostModel
 
+STEERED = "a run behind its promised end computes less in some steps, one ahead of it more"
+
 
 def run(
     source: str,
@@ -61,6 +63,7 @@ def run(
         f"quality {picked.quality.value:.4f}, {picked.counts.hit_ratio:.0%} of units not computed"
     )
     console.print(Text(text_map(picked, book.graph)))
+    console.print(f"as planned: {STEERED}")
     profile = _profile(folder, book, picked)
     if profile is not None:
         console.print("\nhow much units change from step to step, by their resolution")

@@ -27,19 +27,27 @@ Sources = frozenset[int]
 # Units that do no work of their own beside that of others.
 HOLDERS = frozenset({Role.ENTRY, Role.OUTPUT})
 IN_TUPLES = Transformer2DModel, UNet2DConditionModel
+TAPS = {Role.TRANSFORMER: "proj_out", Role.RESNET: "conv2"}
 
 
 @dataclass(frozen=True, slots=True)
 class UnitModule:
     """A unit and the module that does its work.
 
-    An entry and the UNet's output only hold the output of their module. `tap` is the layer whose
-    output is the update before the residual sum, None for output units.
+    An entry and the UNet's output only hold the output of their module.
     """
 
     unit: Unit
     module: nn.Module
-    tap: nn.Module | None
+
+    @property
+    def tap(self) -> nn.Module | None:
+        """The layer whose output is the update before the residual sum, None for output units.
+
+        Looked up each time: an adapter loaded or removed since puts another layer there.
+        """
+        name = TAPS.get(self.unit.role)
+        return None if name is None else getattr(self.module, name)
 
     @property
     def tokens_last(self) -> bool:
@@ -112,7 +120,7 @@ def _candidates(unet: Any) -> list[UnitModule]:
     found = [entry for prefix, block in _blocks(unet) for entry in _layers(prefix, block)]
     owners = {id(entry.module) for entry in found}
     entries = [entry for entry in _entries(unet) if id(entry.module) in owners]
-    return [*found, *entries, UnitModule(Unit("out", Role.OUTPUT), unet, None)]
+    return [*found, *entries, UnitModule(Unit("out", Role.OUTPUT), unet)]
 
 
 def _blocks(unet: Any) -> Iterator[tuple[str, nn.Module]]:
@@ -136,7 +144,7 @@ def _layers(prefix: str, block: nn.Module) -> Iterator[UnitModule]:
             role = _role(module)
             if role is not None:
                 unit = Unit(f"{prefix}.{label.format(j)}", role)
-                yield UnitModule(unit, module, _tap(module, role))
+                yield UnitModule(unit, module)
 
 
 def _role(module: nn.Module) -> Role | None:
@@ -147,18 +155,13 @@ def _role(module: nn.Module) -> Role | None:
     return Role.SAMPLER if isinstance(module, Downsample2D | Upsample2D) else None
 
 
-def _tap(module: Any, role: Role) -> nn.Module | None:
-    taps = {Role.TRANSFORMER: "proj_out", Role.RESNET: "conv2"}
-    return getattr(module, taps[role]) if role in taps else None
-
-
 def _entries(unet: Any) -> Iterator[UnitModule]:
     """Hold the main-branch feature entering each up layer, unless an upsampler already does."""
     before = _last_layer(unet.mid_block) if unet.mid_block is not None else None
     for i, block in enumerate(unet.up_blocks):
         for j in range(len(block.resnets)):
             if before is not None and _role(before) is not Role.SAMPLER:
-                yield UnitModule(Unit(f"up.{i}.entry.{j}", Role.ENTRY), before, None)
+                yield UnitModule(Unit(f"up.{i}.entry.{j}", Role.ENTRY), before)
             before = _layer(block, j)
         before = (getattr(block, "upsamplers", None) or [before])[-1]
 

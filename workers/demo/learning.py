@@ -19,8 +19,8 @@ from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from workers.demo import checkpoints
+from workers.demo.captured_step import CapturedStep
 from workers.demo.muon import Muon, matrices_of
-from workers.demo.replaying import Replayed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -75,7 +75,7 @@ class Learner:
         self._both = nn.ModuleDict({"now": self._networks, "average": self.averaged})
         self._average = get_ema_multi_avg_fn(lesson.course.averaging)
         self._optimizers = optimizers(lesson.networks, lesson.device)
-        self._update = Replayed(self._updated)
+        self._update = CapturedStep(self._updated)
         self.done = checkpoints.load(lesson.state, self._both, self._optimizers)
 
     def save(self) -> None:

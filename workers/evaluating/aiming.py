@@ -1,4 +1,4 @@
-"""A searched schedule that is as much faster than uncached as one wants."""
+"""Schedules that are as much faster than uncached as one wants."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from schedules.schedule import Schedule
 from schedules.search import Search
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from schedules.cost import StageCosts
     from schedules.influence import Influence
@@ -23,6 +23,10 @@ BISECTIONS = 10
 # How far below the cheapest price that a calibration tries the wanted one may lie.
 WIDER = 100
 CLOSE = math.log(1.03)
+# Of the paper's threshold: changes of all steps sum up to less.
+LARGEST_DELTA = 20.0
+DELTA_BISECTIONS = 24
+MOST_ABOVE = 1.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,37 @@ def _bisected(
             high = price
         else:
             low, slower = price, computes
+
+
+def threshold(
+    schedule_of: Callable[[float], Schedule], costs: StageCosts, speed_up: float
+) -> tuple[float, Schedule]:
+    """Return the smallest threshold δ with the predicted speed-up asked for, and its schedule.
+
+    Of the paper's rule: the speed-up grows with δ. The largest tried where none is as fast.
+    """
+    low, high = 0.0, LARGEST_DELTA
+    for _ in range(DELTA_BISECTIONS):
+        delta = (low + high) / 2
+        if predicted_speed_up(schedule_of(delta), costs) < speed_up:
+            low = delta
+        else:
+            high = delta
+    return high, schedule_of(high)
+
+
+def measured_at(
+    goal: float, make: Callable[[float], Schedule], speed_up: Callable[[Schedule], float]
+) -> Schedule:
+    """Return a schedule that is `goal` times as fast as uncached when it is measured.
+
+    What unit costs promise is not quite reached: the first attempt tells by how much.
+    """
+    first = make(goal)
+    reached = speed_up(first)
+    if goal <= reached <= goal * MOST_ABOVE:
+        return first
+    return make(goal * goal * math.sqrt(MOST_ABOVE) / reached)
 
 
 def predicted_speed_up(schedule: Schedule, costs: StageCosts) -> float:

@@ -1,20 +1,23 @@
 """Methods in turn on the same pictures, one at a time, so that a drifting machine meets all alike.
 
-A few rounds come first: they warm up, find out which peers do not work on this model, and how many
-uncached steps take as long as each method. Then every picture is made by every method.
+A few rounds come first (`scouting`): they warm up, find out which peers do not work on this model,
+and how many uncached steps take as long as each method. Then every picture is made by every method.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from statistics import median, median_high
+from functools import partial
+from statistics import median
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from schedules.rules import all_compute
+from workers.calibration_parts import keep_nothing
 from workers.evaluating.methods import Method, take
+from workers.evaluating.parts import Made, pictures
 from workers.images import to_pixels
 from workers.sampler import decode
 
@@ -23,12 +26,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from workers.evaluating.methods import Subject, Take
+    from workers.calibration_parts import Keep
+    from workers.evaluating.methods import Subject
     from workers.pipeline import Model
 
     Progress = Callable[[str, int, int], None]
 
-ROUNDS = 5
+ROUNDS = 3
 UNCACHED = "uncached"
 FEWER = "fewer steps"
 # What medians of interleaved runs of the same work differ by.
@@ -85,29 +89,6 @@ class Comparison:
         return [*methods, *(one for one in self.fewer() if any(one is c for c in chosen))]
 
 
-def compare(
-    model: Model,
-    methods: Sequence[Method],
-    subjects: Sequence[Subject],
-    progress: Progress,
-    rounds: int = ROUNDS,
-) -> Comparison:
-    """Make every picture by every method and by uncached runs that are as quick as each.
-
-    The first method is the uncached run.
-    """
-    able, notes = usable(model, methods, subjects[0])
-    cached = [method for method in able[1:] if method.group != UNCACHED]
-    scouted: list[list[Take]] = []
-    for done in range(rounds):
-        subject = subjects[done % len(subjects)]
-        scouted.append([take(model, method, subject) for method in (able[0], *cached)])
-        progress("timing", done + 1, rounds)
-    counts = equal_counts(scouted)
-    everyone = [*able, *(fewer_steps(model, able[0], count) for count in counts)]
-    return Comparison(run(model, everyone, subjects, progress), notes)
-
-
 def usable(
     model: Model, methods: Sequence[Method], subject: Subject
 ) -> tuple[list[Method], tuple[str, ...]]:
@@ -125,27 +106,6 @@ def usable(
     return able, tuple(notes)
 
 
-def equal_counts(scouted: Sequence[Sequence[Take]]) -> list[int]:
-    """Return how many uncached steps take no longer than each method, and one less, ascending.
-
-    `scouted` holds rounds of takes, the uncached one first. Counts of 0 and of all steps are left
-    out. One step less is there for when more pictures show that the other takes longer.
-    """
-    uncached, *others = zip(*scouted, strict=True)
-    counts = {
-        median_high(
-            _steps_within(whole, one.ms) for whole, one in zip(uncached, takes, strict=True)
-        )
-        for takes in others
-    }
-    counts |= {count - 1 for count in counts}
-    return sorted(counts - {-1, 0, len(uncached[0].elapsed_ms)})
-
-
-def _steps_within(uncached: Take, ms: float) -> int:
-    return sum(elapsed <= ms * TIE for elapsed in uncached.elapsed_ms)
-
-
 def fewer_steps(model: Model, uncached: Method, steps: int) -> Method:
     """Return an uncached method of fewer steps."""
     share = steps / uncached.frame.schedule.steps
@@ -154,27 +114,30 @@ def fewer_steps(model: Model, uncached: Method, steps: int) -> Method:
 
 
 def run(
-    model: Model, methods: Sequence[Method], subjects: Sequence[Subject], progress: Progress
+    model: Model,
+    methods: Sequence[Method],
+    subjects: Sequence[Subject],
+    progress: Progress,
+    keep: Keep = keep_nothing,
+    of: str = "pictures",
 ) -> tuple[Outcome, ...]:
-    """Make every picture by every method."""
-    made: list[list[_Made]] = []
+    """Make every picture by every method; `keep` may have some of what they are called `of`."""
+    made: list[Made] = []
     for done, subject in enumerate(subjects, start=1):
-        made.append([_made(model, method, subject) for method in methods])
+        made.append(keep(pictures(of, done), partial(_by_all, model, methods, subject)))
         progress("pictures", done, len(subjects))
-    columns = zip(methods, zip(*made, strict=True), strict=True)
     return tuple(
-        Outcome(method, tuple(one.ms for one in column), np.stack([one.pixels for one in column]))
-        for method, column in columns
+        Outcome(
+            method,
+            tuple(float(one.ms[place]) for one in made),
+            np.stack([one.pixels[place] for one in made]),
+        )
+        for place, method in enumerate(methods)
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Made:
-    ms: float
-    pixels: NDArray[np.uint8]
-
-
 @torch.inference_mode()
-def _made(model: Model, method: Method, subject: Subject) -> _Made:
-    taken = take(model, method, subject)
-    return _Made(taken.ms, to_pixels(decode(model, taken.latents))[0])
+def _by_all(model: Model, methods: Sequence[Method], subject: Subject) -> Made:
+    takes = [take(model, method, subject) for method in methods]
+    pixels = [to_pixels(decode(model, taken.latents))[0] for taken in takes]
+    return Made(np.array([taken.ms for taken in takes]), np.stack(pixels))

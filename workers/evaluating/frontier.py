@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from schedules.cost import CostModel
+from workers import calibration_parts as parts
 from workers.calibration_settings import REFERENCE
+from workers.evaluating import verdicts as judgements
 from workers.evaluating.comparison import FEWER, TIE, run
 from workers.evaluating.methods import Method
 from workers.evaluating.tables import grid
+from workers.evaluating.verdicts import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from schedules.book import Plan
     from workers.evaluating.comparison import Outcome
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
     Progress = Callable[[str, int, int], None]
 
 POINTS = 10
+CLEAR_DB, CLEAR_RATIO = 2.0, 0.8
+# What means over pictures differ by when it is the same plan in another order of sums.
+SAME_DB, SAME_RATIO = 0.01, 1.001
 PLANS = "plan book"
 NOTES = (
     "plan: the one that the book ranks highest of those that took no longer; fewer steps: the "
@@ -61,10 +67,12 @@ def points(session: Session, shelf: Shelf, most_steps: int, progress: Progress) 
     From the fastest plan to the uncached run of `most_steps` steps of the reference's solver;
     closeness is to the reference run.
     """
-    plans = _plans(session, shelf, most_steps)
+    part = parts.plans("frontier", session.model.units.graph)
+    plans = session.keep(part, lambda: tuple(_plans(session, shelf, most_steps)))
     methods = [_planned(session, shelf, plan) for plan in plans]
     shorter = [_uncached(session, steps) for steps in range(1, most_steps + 1)]
-    outcomes = run(session.model, [*methods, *shorter], session.subjects, progress)
+    both = [*methods, *shorter]
+    outcomes = run(session.model, both, session.subjects, progress, session.keep, "frontier")
     found = [_reached(session, outcome) for outcome in outcomes]
     ranked = list(zip([plan.quality.value for plan in plans], found, strict=False))
     fewer = found[len(plans) :]
@@ -104,12 +112,46 @@ def _point(ms: float, ranked: Sequence[tuple[float, Reached]], fewer: Sequence[R
     return Point(ms, plan, longest)
 
 
-def markdown(title: str, found: Iterable[Point], notes: Sequence[str]) -> str:
-    """Return a page with one line a time."""
+def verdicts(found: Sequence[Point]) -> list[Verdict]:
+    """Judge the plan book beside fewer steps: at no time worse, at half of them clearly better."""
+    beside = [(p.plan.scores, p.fewer.scores) for p in found if p.fewer is not None]
+    alone = len(found) - len(beside)
+    leads_db = [plan.psnr_db - fewer.psnr_db for plan, fewer in beside]
+    # Of two identical pictures neither is nearer.
+    ratios = [plan.distance / fewer.distance if fewer.distance else 1.0 for plan, fewer in beside]
+    clear_db = alone + sum(lead_db >= CLEAR_DB for lead_db in leads_db)
+    clear = alone + sum(ratio <= CLEAR_RATIO for ratio in ratios)
+    return [
+        _judged("PSNR", f"{CLEAR_DB:g} dB", min(leads_db, default=0.0) >= -SAME_DB, clear_db, found,
+                {"least_lead_db": min(leads_db, default=0.0)}),
+        _judged("perceptual distance", f"{1 - CLEAR_RATIO:.0%}",
+                max(ratios, default=1.0) <= SAME_RATIO, clear, found,
+                {"largest_ratio": max(ratios, default=1.0)}),
+    ]  # fmt: skip
+
+
+def _judged(
+    measure: str,
+    margin: str,
+    holds: bool,
+    clear: int,
+    found: Sequence[Point],
+    figures: dict[str, float],
+) -> Verdict:
+    asked = f"never below fewer steps in {measure}, and ≥ {margin} above at half of the times"
+    ((name, figure),) = figures.items()
+    told = f"{name.replace('_', ' ')} {figure:.2f}, clearly above at {clear} of {len(found)}"
+    kept = holds and 2 * clear >= len(found)
+    return Verdict("plan book", asked, told, kept, {**figures, "clear": clear})
+
+
+def markdown(title: str, found: Sequence[Point], notes: Sequence[str]) -> str:
+    """Return a page with one line a time, and whether the bars are kept."""
     headings = ("ms", "plan", "PSNR", "distance", "fewer steps", "PSNR", "distance")
     lines = [[f"{p.ms:.1f}", *_cells(p.plan), *_cells(p.fewer)] for p in found]
     listed = "\n".join(f"- {note}" for note in notes)
-    return f"# {title}\n\n{grid(headings, lines)}\n\n{listed}\n"
+    judged = judgements.markdown(verdicts(found))
+    return f"# {title}\n\n{grid(headings, lines)}\n\n{judged}\n\n{listed}\n"
 
 
 def _cells(one: Reached | None) -> list[str]:

@@ -6,15 +6,26 @@ Schedules and corrections are made from calibration pictures, none of which is s
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
 
-from schedules.rules import accumulate, deepcache
+from schedules.rules import PAPER_ROLES, RESIDUAL, accumulate, deepcache
 from schedules.schedule import Schedule
-from workers.evaluating.aiming import aimed
+from workers.calibration_parts import influence, keep_nothing, profile
+from workers.evaluating.aiming import (
+    LARGEST_DELTA,
+    aimed,
+    measured_at,
+    predicted_speed_up,
+    threshold,
+)
+from workers.evaluating.comparison import UNCACHED
 from workers.evaluating.methods import Method
+from workers.evaluating.parts import trained
 from workers.evaluating.peers import PEERS
 from workers.fitting import fit
 from workers.influence import InfluenceSettings, measure_influence
@@ -23,11 +34,13 @@ from workers.sampler import denoise, encode, initial_latents
 from workers.training import Training, TrainingSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from schedules.change import ChangeProfile
     from schedules.cost import StageCosts
+    from schedules.influence import Influence
     from schedules.units import UnitGraph
+    from workers.calibration_parts import Keep
     from workers.correction import Correction
     from workers.pipeline import Model
     from workers.sampler import Frame, Prompt
@@ -37,6 +50,9 @@ if TYPE_CHECKING:
 BATCH = 8
 MANY_STEPS = 30
 SPEED_UPS = {"few": 1.5, "many": 1.8}
+PAPER, PLAIN, TWO_TAPS = "paper", "searched", "two taps"
+# What a speed-up must exceed to be worth a plan, and by how much another may exceed it.
+BEYOND, NEAR = 1.05, 1.06
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +70,28 @@ class LineupSettings:
 
     def targets(self, steps: int) -> tuple[float, ...]:
         """Return how many times faster than uncached the searched schedules are to be."""
-        return self.speed_ups or (SPEED_UPS["many" if steps > MANY_STEPS else "few"],)
+        return self.speed_ups or (goal(steps),)
+
+
+def goal(steps: int) -> float:
+    """Return how many times faster than uncached a run of so many steps is to be."""
+    return SPEED_UPS["many" if steps > MANY_STEPS else "few"]
+
+
+def further(others: Iterable[float], asked: Sequence[float]) -> list[float]:
+    """Return the speed-ups of others for which none asked for is as fast or a little faster."""
+    goals = list(asked)
+    for one in sorted(others, reverse=True):
+        if one > BEYOND and not any(one <= goal_ <= one * NEAR for goal_ in goals):
+            goals.append(one)
+    return goals[len(asked) :]
 
 
 class Lineup:
-    """Makes the methods of one solver and step count; `frame` is the uncached run's."""
+    """Makes the methods of one solver and step count; `frame` is the uncached run's.
+
+    `seconds` are the longest that making a schedule or correction of each kind took.
+    """
 
     def __init__(
         self,
@@ -67,27 +100,49 @@ class Lineup:
         costs: StageCosts,
         settings: LineupSettings,
         progress: Progress,
+        keep: Keep = keep_nothing,
     ) -> None:
         self._model, self._frame, self._costs = model, frame, costs
-        self._settings, self._progress = settings, progress
+        self._settings, self._progress, self._keep = settings, progress, keep
+        self.seconds: dict[str, float] = {}
 
     @property
     def _graph(self) -> UnitGraph:
         return self._model.units.graph
 
-    def methods(self, ours: Sequence[Method] | None = None) -> list[Method]:
-        """Return all methods, the uncached run first.
-
-        `ours` are taken instead of schedules searched anew.
-        """
+    def known(self) -> list[Method]:
+        """Return the methods that need no speed-up to aim at, the uncached run first."""
         whole = whole_blocks(self._frame.schedule.steps, self._graph)
         return [
-            self.own("uncached", "uncached", self._frame.schedule),
-            *self._paper(),
-            *(self._searched() if ours is None else ours),
+            self.own("uncached", UNCACHED, self._frame.schedule),
+            *self._paper(self._settings.delta),
             self.own("whole blocks, N = 2", "whole blocks", whole),
             *self._peers(),
         ]
+
+    def aimed(
+        self,
+        others: Iterable[float],
+        speed_up: Callable[[Method], float],
+        ours: Sequence[Method] | None = None,
+    ) -> list[Method]:
+        """Return the paper's rule and searched schedules at the speed-ups that are asked for.
+
+        And, where none were named, corrected schedules as fast as each of the `others`. `speed_up`
+        measures how fast a method is; `ours` are taken instead of schedules searched anew.
+        """
+        asked = self._settings.targets(self._frame.schedule.steps)
+        papers = [method for one in asked for method in self._paper_at(one, speed_up)]
+        if ours is not None:
+            return [*papers, *ours]
+        named = bool(self._settings.speed_ups)
+        goals = [*asked, *(() if named else further(others, asked))]
+        found = [
+            method
+            for number, one in enumerate(goals)
+            for method in self._searched(one, speed_up, alone=number < len(asked))
+        ]
+        return [*papers, *found]
 
     def own(
         self, name: str, group: str, schedule: Schedule, correction: Correction | None = None
@@ -97,19 +152,44 @@ class Lineup:
         fraction = self._costs.compute_fraction(schedule.steps, schedule.unit_runs)
         return Method(name, group, frame, compute_fraction=fraction)
 
-    def _paper(self) -> Iterator[Method]:
+    def _paper(self, delta: float) -> Iterator[Method]:
         """Give the paper's rule, alone, with its scale-shift in closed form, and trained."""
-        schedule = accumulate(self._profile(), self._graph, self._settings.delta)
-        name = f"paper, δ = {self._settings.delta:g}"
-        yield self.own(name, "paper", schedule)
-        if not schedule.reuses(self._graph):
-            return
-        yield self.own(f"{name}, closed form", "paper", schedule, self._fitted(schedule, "paper"))
-        if self._settings.training_minutes:
-            yield self.own(f"{name}, trained", "paper", schedule, self._trained(schedule))
+        schedule = accumulate(self._profile, self._graph, delta)
+        name = f"paper, δ = {delta:g}"
+        yield from self._corrected(name, schedule)
+        if self._settings.training_minutes and schedule.reuses(self._graph):
+            yield self.own(f"{name}, trained", PAPER, schedule, self._trained(schedule))
+
+    def _corrected(self, name: str, schedule: Schedule) -> Iterator[Method]:
+        yield self.own(name, PAPER, schedule)
+        if schedule.reuses(self._graph):
+            yield self.own(f"{name}, closed form", PAPER, schedule, self._closed(schedule, name))
+
+    def _paper_at(self, goal_: float, speed_up: Callable[[Method], float]) -> Iterator[Method]:
+        """Give the paper's rule with the threshold that makes it so much faster.
+
+        Where transformers alone do not reach that, ResBlocks are cached too.
+        """
+        most = accumulate(self._profile, self._graph, LARGEST_DELTA)
+        enough = predicted_speed_up(most, self._costs) >= goal_ * BEYOND
+        roles, what = (PAPER_ROLES, "") if enough else (RESIDUAL, " with ResBlocks")
+
+        def at(wanted: float) -> Schedule:
+            def rule(delta: float) -> Schedule:
+                return accumulate(self._profile, self._graph, delta, roles)
+
+            return threshold(rule, self._costs, wanted)[1]
+
+        schedule = measured_at(goal_, at, lambda made: speed_up(self.own("", PAPER, made)))
+        yield from self._corrected(f"paper{what}, {goal_:g}×", schedule)
+
+    @cached_property
+    def _profile(self) -> ChangeProfile:
+        frame = self._frame
+        return self._keep(profile(frame.solver, frame.schedule.steps), self._measured_profile)
 
     @torch.inference_mode()
-    def _profile(self) -> ChangeProfile:
+    def _measured_profile(self) -> ChangeProfile:
         meter, model = ChangeMeter(self._graph, self._frame.schedule.steps), self._model
         pictures = self._settings.calibration
         for start in range(0, len(pictures), BATCH):
@@ -128,8 +208,11 @@ class Lineup:
         return fit(self._model, frame, pictures, two_tap=two_tap, batch=BATCH, progress=tell)
 
     def _trained(self, schedule: Schedule) -> Correction:
-        texts = [prompt.text for prompt in self._settings.calibration]
         frame = replace(self._frame, schedule=schedule)
+        return self._keep(trained(frame), lambda: self._train(frame))
+
+    def _train(self, frame: Frame) -> Correction:
+        texts = [prompt.text for prompt in self._settings.calibration]
         training = Training(self._model, frame, texts, TrainingSettings())
         seconds = self._settings.training_minutes * 60
         start = time.perf_counter()
@@ -139,25 +222,52 @@ class Lineup:
         self._progress("training", int(seconds), int(seconds))
         return training.correction
 
-    def _searched(self) -> Iterator[Method]:
-        """Give schedules of least expected error, alone and with two-tap corrections."""
-        influence = measure_influence(
+    @cached_property
+    def _influence(self) -> Influence:
+        frame = self._frame
+        return self._keep(influence(frame.solver, frame.schedule.steps), self._measured_influence)
+
+    def _measured_influence(self) -> Influence:
+        return measure_influence(
             self._model,
             self._settings.calibration,
             self._frame,
             self._settings.influence,
             lambda done, total: self._progress("influence", done, total),
         )
-        for goal in self._settings.targets(self._frame.schedule.steps):
-            schedule = aimed(influence, self._graph, self._costs, goal)
-            correction = self._two_tap(schedule, goal)
-            yield self.own(f"searched, {goal:g}×", "searched", schedule)
-            yield self.own(f"two taps, {goal:g}×", "two taps", schedule, correction)
 
-    def _two_tap(self, schedule: Schedule, goal: float) -> Correction | None:
+    def _searched(
+        self, goal_: float, speed_up: Callable[[Method], float], *, alone: bool
+    ) -> Iterator[Method]:
+        """Give a schedule of least expected error with two-tap corrections, and `alone` too."""
+
+        def at(wanted: float) -> Schedule:
+            found = self._influence
+            with self._spent("searched"):
+                return aimed(found, self._graph, self._costs, wanted)
+
+        schedule = measured_at(goal_, at, lambda made: speed_up(self.own("", PLAIN, made)))
+        if alone:
+            yield self.own(f"searched, {goal_:.3g}×", PLAIN, schedule)
+        correction = self._two_tap(schedule, goal_)
+        yield self.own(f"two taps, {goal_:.3g}×", TWO_TAPS, schedule, correction)
+
+    def _closed(self, schedule: Schedule, name: str) -> Correction:
+        with self._spent("closed form"):
+            return self._fitted(schedule, name)
+
+    def _two_tap(self, schedule: Schedule, goal_: float) -> Correction | None:
         if not schedule.reuses(self._graph):
             return None
-        return self._fitted(schedule, f"two taps, {goal:g}×", two_tap=True)
+        with self._spent("two taps"):
+            return self._fitted(schedule, f"two taps, {goal_:.3g}×", two_tap=True)
+
+    @contextmanager
+    def _spent(self, what: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        spent = time.perf_counter() - start
+        self.seconds[what] = max(spent, self.seconds.get(what, 0.0))
 
     def _peers(self) -> Iterator[Method]:
         for peer in PEERS:

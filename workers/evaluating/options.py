@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workers.calibrating import prompts_from
 from workers.evaluating.errors import EvaluationError
 from workers.evaluating.lineup import LineupSettings
+from workers.evaluating.scores import pictures_in
 from workers.evaluating.session import Setting
 from workers.sampler import Prompt
 from workers.solvers import solver
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from workers.pipeline import Model
 
 HELD_OUT = Path(__file__).parents[1] / "held_out_prompts.txt"
@@ -43,6 +48,13 @@ class Options:
         )
         return Setting(*(self.size or (model.native_size,) * 2), self.guidance_scale, requests)
 
+    def require(self, model: Model) -> None:
+        """Refuse what cannot be run now rather than in an hour."""
+
+    def pictures(self, setting: Setting) -> NDArray[np.uint8] | None:  # noqa: ARG002 - by some
+        """Return real pictures to compare with, if there are any."""
+        return None
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""
         return {k: str(v) if isinstance(v, Path) else v for k, v in asdict(self).items()}
@@ -66,7 +78,7 @@ class TableOptions(Options):
     delta: float = 0.5
     train_minutes: float = 0.0
     data: Path | None = None
-    rounds: int = 5
+    rounds: int = 3
 
     def require(self, model: Model) -> None:
         """Refuse what cannot be run now rather than in an hour.
@@ -79,6 +91,15 @@ class TableOptions(Options):
             raise EvaluationError("a table needs a solver, and step counts of 2 or more")
 
     @property
+    def runs(self) -> list[tuple[str, int]]:
+        """All pairs of solver and step count."""
+        return list(product(self.solvers, self.steps))
+
+    def pictures(self, setting: Setting) -> NDArray[np.uint8] | None:
+        """Return those of the folder of data."""
+        return None if self.data is None else pictures_in(self.data, setting.width, setting.height)
+
+    @property
     def lineup(self) -> LineupSettings:
         """How methods are made."""
         texts = prompts_from(None)
@@ -87,6 +108,13 @@ class TableOptions(Options):
             for i in range(self.calibration_pictures)
         )
         return LineupSettings(calibration, self.delta, self.speed_ups, self.train_minutes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AllOptions(TableOptions):
+    """What table, frontier and speed-ups together are asked for."""
+
+    most_steps: int = 20
 
 
 def held_out_prompts(path: Path | None) -> tuple[str, ...]:

@@ -10,7 +10,14 @@ from rich.table import Table
 
 from workers.calibrating import Bars, bars
 from workers.calibration_files import provenance
-from workers.evaluating.speed_ups import SpeedUp, speed_ups
+from workers.evaluating.speed_ups import (
+    LEAST_EFFICIENCY,
+    LEAST_EFFICIENCY_OF_SHAPES,
+    SpeedUp,
+    speed_ups,
+    verdicts,
+)
+from workers.evaluating.verdicts import WORDS
 from workers.pipeline import load
 from workers.shapes import random_model
 
@@ -33,12 +40,17 @@ def run(
         found = speed_ups(
             model, size or model.native_size, steps, repeats=repeats, progress=Bars(progress)
         )
-    Console().print(table(model.name, steps, found))
+    least = LEAST_EFFICIENCY if source else LEAST_EFFICIENCY_OF_SHAPES
+    judged, console = verdicts(model.name, found, least), Console()
+    console.print(table(model.name, steps, found))
+    for verdict in judged:
+        console.print(f"{WORDS[verdict.kept]}: {verdict.about}: {verdict.asked}", highlight=False)
     if json_path is not None:
         data = {
             "made": provenance(model),
             "steps": steps,
             "speed_ups": [s.to_dict() for s in found],
+            "verdicts": [verdict.to_dict() for verdict in judged],
         }
         json_path.write_text(json.dumps(data, indent=1) + "\n")
 
@@ -46,10 +58,17 @@ def run(
 def table(name: str, steps: int, found: Sequence[SpeedUp]) -> Table:
     """Lay speed-ups out as a table."""
     sheet = Table(title=f"{name}, {steps} steps, denoising only")
-    for heading in ("compute fraction", "ideal", "measured", "measured ÷ ideal", "spread"):
+    for heading in (
+        "compute fraction",
+        "ideal",
+        "measured",
+        "measured ÷ ideal",
+        "spread",
+        "correction",
+    ):
         sheet.add_column(heading, justify="right")
     for s in found:
         spread = f"{s.lowest:.2f} – {s.highest:.2f}"
         cells = (f"{s.compute_fraction:.2f}", f"{s.ideal:.2f}×", f"{s.measured:.2f}×")
-        sheet.add_row(*cells, f"{s.efficiency:.3f}", spread)
+        sheet.add_row(*cells, f"{s.efficiency:.3f}", spread, f"{s.correction_share:.1%}")
     return sheet

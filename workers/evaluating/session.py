@@ -8,13 +8,23 @@ from typing import TYPE_CHECKING
 import torch
 
 from schedules.rules import all_compute
+from workers.calibration_parts import keep_nothing
 from workers.calibration_settings import REFERENCE
 from workers.costing import denoise_costs
-from workers.evaluating.comparison import ROUNDS, compare, run
+from workers.evaluating.comparison import (
+    ROUNDS,
+    UNCACHED,
+    Comparison,
+    fewer_steps,
+    run,
+    usable,
+)
 from workers.evaluating.errors import EvaluationError
-from workers.evaluating.lineup import Lineup
+from workers.evaluating.lineup import PAPER, PLAIN, TWO_TAPS, Lineup
 from workers.evaluating.methods import Method, Subject
+from workers.evaluating.parts import LinedUp, lined_up
 from workers.evaluating.scores import Space, Standard
+from workers.evaluating.scouting import Scout
 from workers.evaluating.tables import row_of
 from workers.frechet import frechet_distance
 from workers.quality import PerceptualDistance
@@ -28,8 +38,9 @@ if TYPE_CHECKING:
 
     from schedules.book import Plan, PlanBook
     from schedules.cost import StageCosts
+    from workers.calibration_parts import Keep
     from workers.correction import Correction
-    from workers.evaluating.comparison import Comparison, Outcome
+    from workers.evaluating.comparison import Outcome
     from workers.evaluating.lineup import LineupSettings
     from workers.evaluating.methods import Enable
     from workers.evaluating.tables import Row
@@ -40,6 +51,7 @@ if TYPE_CHECKING:
     Pixels = NDArray[np.uint8]
 
 COST_SECONDS = 5.0
+SHOWN_PROMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +80,12 @@ class Shelf:
         """Return the book's cached plans of a solver and step count."""
         plans = [p for p in self.book.plans if (p.solver, p.steps) == (solver, steps)]
         return [
-            lineup.own(p.rule, "searched", p.schedule, self.corrections.get(p.correction or ""))
+            lineup.own(
+                p.rule,
+                PLAIN if p.correction is None else TWO_TAPS,
+                p.schedule,
+                self.corrections.get(p.correction or ""),
+            )
             for p in plans
             if p.counts.hit_ratio > 0
         ]
@@ -81,11 +98,15 @@ class Shelf:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluated:
-    """What came of one solver and step count: a row and pictures for each method, and notes."""
+    """What came of one solver and step count: a row and some pictures for each method, and notes.
+
+    `seconds` are the longest that making a schedule or correction of each kind took.
+    """
 
     rows: tuple[Row, ...]
     outcomes: tuple[Outcome, ...]
     notes: tuple[str, ...]
+    seconds: Mapping[str, float]
 
     @property
     def title(self) -> str:
@@ -102,20 +123,28 @@ class Evaluated:
 class Session:
     """One model and the pictures of one setting; makes those of the reference run at once.
 
-    `data` are real pictures, of the same size. Raises EvaluationError for a single request.
+    `data` are real pictures, of the same size. What `keep` has is not made again. Raises
+    EvaluationError for a single request.
     """
 
     def __init__(
-        self, model: Model, setting: Setting, progress: Progress, data: Pixels | None = None
+        self,
+        model: Model,
+        setting: Setting,
+        progress: Progress,
+        data: Pixels | None = None,
+        keep: Keep = keep_nothing,
     ) -> None:
         if len(setting.requests) < 2:
             raise EvaluationError("an evaluation needs at least two pictures")
-        self.model, self.setting, self._progress = model, setting, progress
+        self.model, self.setting, self.keep = model, setting, keep
+        self._progress = progress
         frame = setting.frame(model, *REFERENCE)
         self.subjects = [Subject.of(model, prompt, frame) for prompt in setting.requests]
         self.costs = self._measured_costs(frame)
         uncached = Method("reference", "uncached", frame)
-        (made,) = run(model, [uncached], self.subjects, self._under("reference"))
+        told = self._under("reference")
+        (made,) = run(model, [uncached], self.subjects, told, keep, "reference")
         self.distance = PerceptualDistance(model.device)
         basis = made.pictures if data is None else data
         self.space = Space(basis, len(self.subjects) // 2, self.distance)
@@ -137,15 +166,39 @@ class Session:
         settings: LineupSettings,
         shelf: Shelf | None = None,
         rounds: int = ROUNDS,
+        on_picture: Callable[[int], None] = lambda _done: None,
     ) -> Evaluated:
         """Compare all methods at one solver and step count."""
-        progress = self._under(f"{solver} {steps}")
+        title = f"{solver} {steps}"
         frame = self.setting.frame(self.model, solver, steps)
-        lineup = Lineup(self.model, frame, self.costs, settings, progress)
-        ours = None if shelf is None else shelf.methods(lineup, solver, steps)
-        found = compare(self.model, lineup.methods(ours), self.subjects, progress, rounds)
+        lineup = Lineup(self.model, frame, self.costs, settings, self._under(title), self.keep)
+        lined = self.keep(lined_up(frame), lambda: self._lined_up(lineup, frame, shelf, rounds))
+
+        def tell(stage: str, done: int, total: int) -> None:
+            self._progress(f"{title}: {stage}", done, total)
+            on_picture(done)
+
+        of = f"pictures-{solver}-{steps}"
+        outcomes = run(self.model, lined.methods, self.subjects, tell, self.keep, of)
+        found = Comparison(outcomes, lined.notes)
         shown = tuple(found.shown())
-        return Evaluated(self._rows(found, shown), shown, found.notes)
+        first = tuple(replace(o, pictures=o.pictures[:SHOWN_PROMPTS].copy()) for o in shown)
+        return Evaluated(self._rows(found, shown), first, found.notes, lined.seconds)
+
+    def _lined_up(self, lineup: Lineup, frame: Frame, shelf: Shelf | None, rounds: int) -> LinedUp:
+        """Find out who can take part, how fast, and how many uncached steps are as quick."""
+        able, notes = usable(self.model, lineup.known(), self.subjects[0])
+        uncached = able[0]
+        told = self._under(f"{frame.solver} {frame.schedule.steps}")
+        scout = Scout(self.model, uncached, self.subjects, rounds, told)
+        cached = [method for method in able if method.group != UNCACHED]
+        fast = [(method.group, scout.speed_up(method)) for method in cached]
+        ours = None if shelf is None else shelf.methods(lineup, frame.solver, frame.schedule.steps)
+        others = (speed_up for group, speed_up in fast if group != PAPER)
+        aimed = lineup.aimed(others, scout.speed_up, ours)
+        counts = scout.counts([*cached, *aimed])
+        fewer = [fewer_steps(self.model, uncached, count) for count in counts]
+        return LinedUp((*able, *aimed, *fewer), notes, lineup.seconds)
 
     def _rows(self, found: Comparison, shown: Iterable[Outcome]) -> tuple[Row, ...]:
         uncached = Standard(found.uncached.pictures, self.space, self.distance)

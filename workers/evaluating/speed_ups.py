@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 import torch
 
 from schedules.rules import all_compute, spread
+from workers.correction import Origin
 from workers.costing import denoise_costs
+from workers.evaluating.verdicts import Verdict
+from workers.fixes import identity
 from workers.sampler import Frame, Prompt, denoise, initial_latents
 from workers.shapes import random_conditioning
 
@@ -19,9 +22,12 @@ if TYPE_CHECKING:
 
     from schedules.cost import StageCosts
     from schedules.schedule import Schedule
+    from workers.correction import Correction
     from workers.pipeline import Model
 
 FRACTIONS = (0.75, 0.5, 0.35)
+LEAST_EFFICIENCY, LEAST_EFFICIENCY_OF_SHAPES = 0.95, 0.97
+MOST_CORRECTION_SHARE = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,8 @@ class SpeedUp:
     """One cached schedule against the uncached run: ideal by unit costs, and measured.
 
     `lowest` and `highest` are the spread of measured ÷ ideal over the pairs of runs.
+    `correction_share` is what two-tap corrections add to a step that reuses, as a share of an
+    uncached step.
     """
 
     compute_fraction: float
@@ -36,6 +44,7 @@ class SpeedUp:
     measured: float
     lowest: float
     highest: float
+    correction_share: float = 0.0
 
     @property
     def efficiency(self) -> float:
@@ -66,12 +75,40 @@ def speed_ups(
     found = []
     for fraction in fractions:
         schedule = spread(steps, model.units.graph, fraction)
-        pairs = []
+        corrected = bench.corrected(schedule)
+        rounds = []
         for done in range(1, repeats + 1):
-            pairs.append((bench.ms(all_compute(steps, model.units.graph)), bench.ms(schedule)))
+            uncached, cached = bench.ms(all_compute(steps, model.units.graph)), bench.ms(schedule)
+            with_fixes = cached if corrected is None else bench.ms(schedule, corrected)
+            rounds.append(_Round(uncached, cached, with_fixes))
             progress(f"fraction {fraction:g}", done, repeats)
-        found.append(_speed_up(schedule, costs, pairs))
+        found.append(_speed_up(schedule, costs, rounds))
     return found
+
+
+def verdicts(name: str, found: Sequence[SpeedUp], least: float) -> list[Verdict]:
+    """Judge speed-ups: how much of the ideal is reached, and what corrections cost."""
+    return [verdict for one in found for verdict in _judged(name, one, least)]
+
+
+def _judged(name: str, one: SpeedUp, least: float) -> tuple[Verdict, Verdict]:
+    about, share = f"{name}, {one.compute_fraction:.2f} computed", one.correction_share
+    reached, figures = one.efficiency, one.to_dict()
+    asked = f"measured ÷ ideal speed-up ≥ {least:g}"
+    costs = f"corrections cost ≤ {MOST_CORRECTION_SHARE:.0%} of a step"
+    return (
+        Verdict(about, asked, f"{reached:.3f}", reached >= least, figures),
+        Verdict(about, costs, f"{share:.1%}", share <= MOST_CORRECTION_SHARE, figures),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """Milliseconds of one run each, back to back."""
+
+    uncached: float
+    cached: float
+    corrected: float
 
 
 class _Denoising:
@@ -83,8 +120,16 @@ class _Denoising:
         frame = self._frame(all_compute(1, model.units.graph))
         self._latents = initial_latents(model, [Prompt("", None, 0)], frame)
 
-    def _frame(self, schedule: Schedule) -> Frame:
-        return Frame(self._size, self._size, 3.0, "dpmpp_2m", schedule)
+    def _frame(self, schedule: Schedule, correction: Correction | None = None) -> Frame:
+        return Frame(self._size, self._size, 3.0, "dpmpp_2m", schedule, correction)
+
+    def corrected(self, schedule: Schedule) -> Correction | None:
+        """Return a two-tap correction that changes nothing and takes as long as any."""
+        units = self._model.units
+        if not schedule.reuses(units.graph):
+            return None
+        origin = Origin.of(self._model, self._frame(schedule), "two-tap")
+        return identity(origin, schedule, units)
 
     def costs(self, steps: int) -> StageCosts:
         """Return unit costs, measured for about as long as three uncached runs take."""
@@ -95,25 +140,27 @@ class _Denoising:
         return denoise_costs(self._model, self._conditioning, self._latents, frame, seconds)
 
     @torch.inference_mode()
-    def ms(self, schedule: Schedule) -> float:
+    def ms(self, schedule: Schedule, correction: Correction | None = None) -> float:
         """Return how long one run takes."""
+        frame = self._frame(schedule, correction)
         start = time.perf_counter()
-        latents, _ = denoise(self._model, self._conditioning, self._latents, self._frame(schedule))
+        latents, _ = denoise(self._model, self._conditioning, self._latents, frame)
         latents.cpu()
         return (time.perf_counter() - start) * 1e3
 
 
-def _speed_up(
-    schedule: Schedule, costs: StageCosts, pairs: Sequence[tuple[float, float]]
-) -> SpeedUp:
+def _speed_up(schedule: Schedule, costs: StageCosts, rounds: Sequence[_Round]) -> SpeedUp:
     steps, runs = schedule.steps, schedule.unit_runs
     full = costs.denoise_ms(steps, (steps,) * schedule.units)
     ideal = full / costs.denoise_ms(steps, runs)
-    ratios = [uncached / cached for uncached, cached in pairs]
+    ratios = [one.uncached / one.cached for one in rounds]
+    reusing = sum(not all(row) for row in schedule.computes) or 1
+    added = [(one.corrected - one.cached) / one.uncached * steps / reusing for one in rounds]
     return SpeedUp(
         compute_fraction=costs.compute_fraction(steps, runs),
         ideal=ideal,
         measured=median(ratios),
         lowest=min(ratios) / ideal,
         highest=max(ratios) / ideal,
+        correction_share=median(added),
     )

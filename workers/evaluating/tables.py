@@ -117,9 +117,9 @@ def runs(rows: Iterable[Row]) -> list[tuple[str, list[Row]]]:
     return [(title, list(members)) for title, members in by_run]
 
 
-def markdown(title: str, rows: Iterable[Row], notes: Sequence[str]) -> str:
-    """Return a page: a table for each solver and step count, then the notes."""
-    parts = [f"# {title}"]
+def markdown(title: str, rows: Iterable[Row], judged: str, notes: Sequence[str]) -> str:
+    """Return a page: what was `judged`, a table for each solver and step count, then the notes."""
+    parts = [f"# {title}", judged]
     for heading, members in runs(rows):
         parts += [f"## {heading}", grid([c.heading for c in COLUMNS], _cells(members))]
     parts.append("\n".join(f"- {note}" for note in notes))

@@ -6,8 +6,11 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from workers.calibration_files import provenance
-from workers.evaluating import charts, frontier, tables
+from workers.evaluating import charts, frontier, tables, verdicts
 from workers.evaluating.peers import PEERS, plain
+from workers.evaluating.row_verdicts import made_in
+from workers.evaluating.row_verdicts import verdicts as row_verdicts
+from workers.evaluating.session import SHOWN_PROMPTS
 from workers.plots import write
 
 if TYPE_CHECKING:
@@ -19,13 +22,16 @@ if TYPE_CHECKING:
     from workers.evaluating.frontier import Point
     from workers.evaluating.options import Options
     from workers.evaluating.session import Evaluated, Session
+    from workers.evaluating.verdicts import Verdict
 
-SHOWN_PROMPTS = 3
 METHODS = (
     "paper: transformers reused while their summed change stays within δ (Wimbauer et al., CVPR "
     "2024); closed form: scales and shifts by least squares; trained: as the paper trains them.",
+    "paper, 1.5×: the threshold that makes it so fast when measured; with ResBlocks: where "
+    "transformers alone cannot be as fast.",
     "searched: schedules of least expected error for their time; two taps: the same schedules, "
-    "corrected by least squares on the two values computed last.",
+    "corrected by least squares on the two values computed last; beside those asked for, one as "
+    "fast as each peer.",
     "whole blocks: NVIDIA ModelOpt's rule (all but the last up block at even steps only); whole "
     "steps: AdaptiveDiffusion's rule at two thresholds; PAB: diffusers' hooks; DeepCache, T-GATE: "
     "their authors' packages.",
@@ -35,23 +41,47 @@ METHODS = (
 def write_table(found: Sequence[Evaluated], session: Session, options: Options) -> Path:
     """Write table.md, table.csv, results.json, frontier.png and grid.png; return the first."""
     out, rows = options.out, [row for one in found for row in one.rows]
-    notes = [*table_notes(session), *(note for one in found for note in one.notes)]
-    _write_json(out / "results.json", session, options, notes, rows=[r.to_dict() for r in rows])
+    notes, judged = _notes(found, session), table_verdicts(found)
+    listed, told = [row.to_dict() for row in rows], [verdict.to_dict() for verdict in judged]
+    _write_json(out / "results.json", session, options, notes, rows=listed, verdicts=told)
     (out / "table.csv").write_text(tables.comma_separated(rows))
     write(charts.frontier(rows), out / "frontier.png")
     write(_gallery(found, session), out / "grid.png")
-    (out / "table.md").write_text(tables.markdown(session.model.name, rows, notes))
+    page = tables.markdown(session.model.name, rows, verdicts.markdown(judged), notes)
+    (out / "table.md").write_text(page)
     return out / "table.md"
+
+
+def table_verdicts(found: Sequence[Evaluated]) -> list[Verdict]:
+    """Judge what was found so far."""
+    rows = [row for one in found for row in one.rows]
+    made = [v for one in found for v in made_in(one.title, one.rows[0].steps, one.seconds)]
+    return [*row_verdicts(rows), *made]
+
+
+def _notes(found: Sequence[Evaluated], session: Session) -> list[str]:
+    return [*table_notes(session), *(note for one in found for note in one.notes)]
 
 
 def write_frontier(points: Sequence[Point], session: Session, options: Options) -> Path:
     """Write frontier.md, frontier.json and bought.png; return the first."""
     out, notes = options.out, [*_setting_notes(session), *frontier.NOTES]
     listed = [point.to_dict() for point in points]
-    _write_json(out / "frontier.json", session, options, notes, points=listed)
+    judged = [verdict.to_dict() for verdict in frontier.verdicts(points)]
+    _write_json(out / "frontier.json", session, options, notes, points=listed, verdicts=judged)
     write(charts.bought(points), out / "bought.png")
     (out / "frontier.md").write_text(frontier.markdown(session.model.name, points, notes))
     return out / "frontier.md"
+
+
+def write_verdicts(judged: Sequence[Verdict], session: Session, options: Options) -> Path:
+    """Write verdicts.md and verdicts.json; return the first."""
+    out, notes = options.out, _setting_notes(session)
+    listed = [verdict.to_dict() for verdict in judged]
+    _write_json(out / "verdicts.json", session, options, notes, verdicts=listed)
+    page = [f"# {session.model.name}", verdicts.summary(judged), verdicts.markdown(judged)]
+    (out / "verdicts.md").write_text("\n\n".join(page) + "\n")
+    return out / "verdicts.md"
 
 
 def _write_json(

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.recorder import Recorder
 from tests.tiny_models import load_tiny
+from workers.graphs import Graphs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,3 +41,9 @@ def tiny(models: Callable[[str], Model]) -> Model:
 def emoji(models: Callable[[str], Model]) -> Model:
     """Return the bundled model."""
     return models("emoji")
+
+
+@pytest.fixture
+def graphs(tiny: Model) -> Graphs:
+    """Return graphs on which nothing has run."""
+    return Graphs(Recorder(tiny.pipe.unet))

@@ -11,6 +11,7 @@ from torch import nn
 from schedules.errors import InvalidSchedule
 from schedules.rules import EVERY_LAYER, accumulate, all_compute, deepcache, uniform
 from schedules.schedule import Counts, Schedule, Work, work_of
+from tests.adapters import adapt
 from tests.rendering import a_frame, by_diffusers, is_untouched, latents_of, pixels_of, some_prompts
 from tests.tiny_models import TINY, emu_twin
 from tests.unet_calls import RESIDUALS, inputs_of, noise, ran, reusing, unpacked, updates
@@ -64,26 +65,8 @@ def test_an_all_compute_schedule_is_bit_for_bit_the_plain_pipeline(
     assert np.array_equal(pixels, np.array(by_diffusers(model, frame, prompt, "pil")[0]))
 
 
-class Adapted(nn.Module):
-    """A layer with a low-rank adapter beside it, as LoRA loaders wrap it."""
-
-    def __init__(self, base: nn.Linear) -> None:
-        super().__init__()
-        self.base_layer = base
-        self.down = nn.Linear(base.in_features, 2, bias=False)
-        self.up = nn.Linear(2, base.out_features, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        adapted: Tensor = self.base_layer(x) + self.up(self.down(x))
-        return adapted
-
-
 def adapted_unet() -> nn.Module:
-    unet: nn.Module = TINY["sd2"]().unet.eval()
-    layers = [(n, m) for n, m in unet.named_modules() if isinstance(m, nn.Linear)]
-    for name, layer in layers:
-        unet.set_submodule(name, Adapted(layer))
-    return unet
+    return adapt(TINY["sd2"]().unet.eval())
 
 
 @torch.inference_mode()

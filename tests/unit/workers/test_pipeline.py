@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from tests.rendering import TEXT
+from tests.rendering import (
+    TEXT,
+    a_frame,
+    by_diffusers,
+    latents_of,
+    pixels_of,
+    some_prompts,
+)
 from tests.tiny_models import SIDE, TINY
 from workers.errors import ModelError
 from workers.pipeline import fingerprint, load, locate
@@ -47,6 +54,16 @@ def test_weights_loaded_in_inference_mode_still_take_part_in_gradients(folder: P
     with torch.inference_mode():
         model = load(str(folder))
     assert not any(weight.is_inference() for weight in model.pipe.unet.parameters())
+
+
+def test_in_bfloat16_all_compute_is_the_plain_pipeline_too(folder: Path) -> None:
+    model = load(str(folder), dtype=torch.bfloat16)
+    frame, (prompt,) = a_frame(model), some_prompts(7)
+    latents, _ = latents_of(model, frame, [prompt])
+
+    assert model.dtype == latents.dtype == torch.bfloat16
+    assert torch.equal(latents, by_diffusers(model, frame, prompt, "latent"))
+    assert pixels_of(model, latents).shape == (1, SIDE, SIDE, 3)
 
 
 def test_the_bundled_model_is_loaded_by_name(emoji: Model) -> None:

@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from schedules.change import ChangeProfile
 from schedules.influence import Influence
-from schedules.rules import all_compute, spread
+from schedules.rules import RESIDUAL, accumulate, all_compute, spread
 from tests.tiny_books import costs_for
-from workers.evaluating.aiming import aimed, predicted_speed_up
+from workers.evaluating.aiming import aimed, measured_at, predicted_speed_up, threshold
 
 if TYPE_CHECKING:
+    from schedules.schedule import Schedule
     from workers.pipeline import Model
 
 STEPS = 8
@@ -43,3 +45,30 @@ def test_speed_ups_are_predicted_from_unit_costs(tiny: Model) -> None:
 
     assert predicted_speed_up(all_compute(STEPS, graph), costs) == pytest.approx(1.0)
     assert 1 < predicted_speed_up(spread(STEPS, graph, 0.5), costs) < 2
+
+
+def test_the_smallest_threshold_is_found_that_is_as_fast(tiny: Model) -> None:
+    costs, graph = costs_for(tiny).at(1), tiny.units.graph
+    profile = ChangeProfile(*(((0.1,) * (STEPS - 1),) * len(graph),) * 2, samples=1)
+
+    def rule(delta: float) -> Schedule:
+        return accumulate(profile, graph, delta, RESIDUAL)
+
+    goal = predicted_speed_up(rule(0.25), costs)
+    delta, schedule = threshold(rule, costs, goal)
+
+    assert delta == pytest.approx(0.2, abs=1e-5)
+    assert schedule == rule(0.25)
+
+
+def test_what_falls_short_when_it_is_measured_is_aimed_at_again(tiny: Model) -> None:
+    wanted: list[float] = []
+
+    def make(goal: float) -> Schedule:
+        wanted.append(goal)
+        return all_compute(2, tiny.units.graph)
+
+    measured_at(1.5, make, lambda _schedule: 1.51)
+    measured_at(1.5, make, lambda _schedule: 1.4)
+
+    assert wanted == [1.5, 1.5, pytest.approx(1.5 * 1.5 / 1.4, rel=0.02)]

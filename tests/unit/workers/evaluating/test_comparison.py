@@ -4,22 +4,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-import torch
 
 from schedules.rules import all_compute, uniform
 from tests.rendering import a_frame, is_untouched, some_prompts
-from workers.evaluating.comparison import (
-    FEWER,
-    Comparison,
-    Outcome,
-    compare,
-    equal_counts,
-    usable,
-)
-from workers.evaluating.methods import Method, Subject, Take
+from workers.evaluating.comparison import FEWER, Comparison, Outcome, run, usable
+from workers.evaluating.methods import Method, Subject
+from workers.partial import PartialFolder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from pathlib import Path
 
     from workers.pipeline import Model
 
@@ -29,10 +22,6 @@ NO_PICTURES = np.zeros((0, 1, 1, 3), np.uint8)
 def outcome(model: Model, name: str, group: str, *ms: float, steps: int = 4) -> Outcome:
     method = Method(name, group, a_frame(model, steps))
     return Outcome(method, ms, NO_PICTURES)
-
-
-def taken(*elapsed: float) -> Take:
-    return Take(torch.zeros(1), elapsed)
 
 
 def broken(_pipe: Any) -> Any:
@@ -47,13 +36,22 @@ def test_every_picture_is_made_by_every_method(tiny: Model) -> None:
         Method("uncached", "uncached", frame),
         Method("half", "own", a_frame(tiny, uniform(4, tiny.units.graph, 2))),
     ]
-    found = compare(tiny, methods, subjects, lambda *p: told.append(p), rounds=2)
+    found = run(tiny, methods, subjects, lambda *p: told.append(p))
 
-    assert [one.method for one in found.outcomes[:2]] == methods
-    assert all(len(one.ms) == len(one.pictures) == 2 for one in found.outcomes)
-    assert all(one.method.group == FEWER for one in found.outcomes[2:])
-    assert ("timing", 2, 2) in told
+    assert [one.method for one in found] == methods
+    assert all(len(one.ms) == len(one.pictures) == 2 for one in found)
     assert told[-1] == ("pictures", 2, 2)
+
+
+def test_pictures_that_were_kept_are_not_made_again(tiny: Model, tmp_path: Path) -> None:
+    methods = [Method("uncached", "uncached", a_frame(tiny, 2))]
+    subjects = [Subject.of(tiny, one, methods[0].frame) for one in some_prompts(1, 2)]
+    keep = PartialFolder.opened(tmp_path / "partial", {})
+    (first,) = run(tiny, methods, subjects[:1], lambda *_: None, keep)
+    (both,) = run(tiny, methods, subjects, lambda *_: None, keep)
+
+    assert both.ms[0] == first.ms[0]
+    assert np.array_equal(both.pictures[:1], first.pictures)
 
 
 def test_a_peer_that_fails_is_left_out_with_its_reason(tiny: Model) -> None:
@@ -72,31 +70,6 @@ def test_a_method_of_our_own_that_fails_is_an_error(tiny: Model) -> None:
 
     with pytest.raises(Exception, match="no solver is called 'none'"):
         usable(tiny, [wrong], Subject.of(tiny, some_prompts(1)[0], a_frame(tiny)))
-
-
-@pytest.mark.parametrize(
-    ("ms", "counts"),
-    [
-        ([35.0], [2, 3]),
-        ([20.0], [1, 2]),
-        ([19.0], [1]),
-        ([30.0, 25.0, 14.0], [1, 2, 3]),
-        ([5.0], []),
-        ([45.0, 40.0], [3]),
-    ],
-)
-def test_as_many_uncached_steps_are_taken_as_fit_into_a_method_s_time_and_one_less(
-    ms: Sequence[float], counts: list[int]
-) -> None:
-    rounds = [[taken(10.0, 20.0, 30.0, 40.0), *(taken(one) for one in ms)]] * 3
-
-    assert equal_counts(rounds) == counts
-
-
-def test_rounds_are_compared_each_with_its_own_uncached_run() -> None:
-    quick, slow = taken(10.0, 20.0, 30.0), taken(100.0, 200.0, 300.0)
-
-    assert equal_counts([[quick, taken(21.0)], [slow, taken(210.0)]]) == [1, 2]
 
 
 def test_the_longest_uncached_run_that_took_no_longer_is_found(tiny: Model) -> None:

@@ -9,7 +9,7 @@ from schedules.rules import all_compute, spread
 from tests.rendering import a_frame, is_untouched, some_prompts
 from tests.tiny_books import book_for, costs_for
 from workers.evaluating.aiming import predicted_speed_up
-from workers.evaluating.lineup import Lineup, LineupSettings, whole_blocks
+from workers.evaluating.lineup import Lineup, LineupSettings, further, whole_blocks
 from workers.evaluating.peers import PEERS
 from workers.evaluating.session import Shelf
 from workers.influence import InfluenceSettings
@@ -35,9 +35,14 @@ def lineup(model: Model, settings: LineupSettings) -> Lineup:
     return Lineup(model, a_frame(model, STEPS), costs_for(model).at(1), settings, silent)
 
 
+def half_as_long(_method: Method) -> float:
+    return 1.5
+
+
 @pytest.fixture(scope="module")
 def methods(models: Callable[[str], Model]) -> dict[str, Method]:
-    return {m.name: m for m in lineup(models("sd1"), settings(delta=0.8)).methods()}
+    line = lineup(models("sd1"), settings(delta=0.8))
+    return {m.name: m for m in [*line.known(), *line.aimed((), half_as_long)]}
 
 
 def test_the_uncached_run_comes_first(methods: dict[str, Method]) -> None:
@@ -68,6 +73,36 @@ def test_searched_schedules_are_as_much_faster_as_asked_for(
     assert plain.frame.schedule == corrected.frame.schedule
 
 
+def test_the_paper_s_rule_is_as_fast_as_searched_schedules(
+    tiny: Model, methods: dict[str, Method]
+) -> None:
+    names = [name for name in methods if name.startswith("paper") and "1.5×" in name]
+    reached = predicted_speed_up(methods[names[0]].frame.schedule, costs_for(tiny).at(1))
+
+    assert names[1] == f"{names[0]}, closed form"
+    assert reached == pytest.approx(1.5, rel=0.15)
+
+
+def test_where_none_were_named_a_plan_is_as_fast_as_each_other(tiny: Model) -> None:
+    line = lineup(tiny, settings(speed_ups=()))
+    names = [m.name for m in line.aimed((1.2, 1.46, 1.01), half_as_long)]
+
+    assert "two taps, 1.2×" in names
+    assert "two taps, 1.5×" in names
+    assert sum(name.startswith("two taps") for name in names) == 2
+    assert set(line.seconds) == {"closed form", "searched", "two taps"}
+
+
+@pytest.mark.parametrize(
+    ("others", "found"),
+    [([1.2, 1.19], [1.2]), ([1.2, 1.1], [1.2, 1.1]), ([1.46], []), ([1.51], [1.51]), ([1.0], [])],
+)
+def test_a_goal_serves_all_that_are_a_little_slower(
+    others: list[float], found: list[float]
+) -> None:
+    assert further(others, [1.5]) == found
+
+
 def test_every_installed_peer_takes_part(methods: dict[str, Method]) -> None:
     assert {peer.name for peer in PEERS if peer.is_installed} <= set(methods)
 
@@ -78,7 +113,7 @@ def test_nothing_is_left_on_the_unet(tiny: Model, methods: dict[str, Method]) ->
 
 
 def test_training_adds_a_trained_correction(tiny: Model) -> None:
-    found = lineup(tiny, settings(delta=0.8, training_minutes=0.001)).methods(ours=())
+    found = lineup(tiny, settings(delta=0.8, training_minutes=0.001)).known()
     (trained,) = (m for m in found if m.name.endswith("trained"))
 
     assert trained.frame.correction is not None
@@ -86,7 +121,7 @@ def test_training_adds_a_trained_correction(tiny: Model) -> None:
 
 
 def test_a_threshold_that_reuses_nothing_has_nothing_to_correct(tiny: Model) -> None:
-    found = lineup(tiny, settings(delta=0.0)).methods(ours=())
+    found = lineup(tiny, settings(delta=0.0)).known()
 
     assert [m.name for m in found if m.group == "paper"] == ["paper, δ = 0"]
 
@@ -94,7 +129,7 @@ def test_a_threshold_that_reuses_nothing_has_nothing_to_correct(tiny: Model) -> 
 def test_given_methods_are_taken_instead_of_a_search(tiny: Model) -> None:
     line = lineup(tiny, settings())
     own = line.own("plan", "searched", spread(STEPS, tiny.units.graph, 0.5))
-    found = line.methods(ours=[own])
+    found = line.aimed((3.0,), half_as_long, ours=[own])
 
     assert [m for m in found if m.group in {"searched", "two taps"}] == [own]
 

@@ -16,12 +16,13 @@ from workers.errors import CalibrationError, UnknownSolver
 from workers.evaluating.errors import EvaluationError
 from workers.evaluating.options import (
     HELD_OUT,
+    AllOptions,
     FrontierOptions,
     Options,
     TableOptions,
     held_out_prompts,
 )
-from workers.evaluating.running import run_frontier, run_table
+from workers.evaluating.running import run_all, run_frontier, run_table
 from workers.evaluating.session import Session, Setting
 from workers.sampler import Prompt
 
@@ -57,6 +58,17 @@ def test_a_table_comes_with_its_figures_and_pictures(results: Path) -> None:
     assert (results / "table.md").read_text().count("\n| ") > 8
 
 
+def test_a_table_ends_with_verdicts(results: Path) -> None:
+    judged = json.loads((results / "results.json").read_text())["verdicts"]
+    asked = " ".join(verdict["asked"] for verdict in judged)
+
+    assert "above the paper's rule in the same time" in asked
+    assert "closer than fewer steps in at least 3 of 4 runs" in asked
+    assert "no slower than PAB" in asked
+    assert "searched made in ≤ 10 s" in asked
+    assert "| about | asked | found | kept |" in (results / "table.md").read_text()
+
+
 def test_the_uncached_run_is_identical_to_itself_by_either_loop(results: Path) -> None:
     rows = rows_of(results)
     uncached = [row for row in rows if row["group"] == "uncached"]
@@ -89,11 +101,14 @@ def test_a_frontier_shows_plans_and_fewer_steps_at_ten_times(tiny: Model, tmp_pa
     assert points[-1]["fewer"]["name"] == "4 steps"
     assert (out / "bought.png").is_file()
     assert "| plan |" in (out / "frontier.md").read_text()
+    assert len(json.loads((out / "frontier.json").read_text())["verdicts"]) == 2
+    assert not (out / "partial").exists()
 
 
-def test_a_frontier_needs_a_plan_book(tiny: Model, tmp_path: Path) -> None:
+def test_a_frontier_needs_a_plan_book_before_anything_is_made(tiny: Model, tmp_path: Path) -> None:
     with pytest.raises(CalibrationError, match="no plan book"):
         run_frontier(FrontierOptions(model=str(tiny.folder), out=tmp_path, plans=tmp_path))
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_held_out_prompts_are_48_that_calibration_has_not_seen() -> None:
@@ -154,7 +169,19 @@ def test_a_list_that_is_none_is_refused(option: str, text: str, tmp_path: Path) 
     assert f"'{text}' is not such a list" in done.output
 
 
-@pytest.mark.parametrize("command", ["table", "frontier", "speed-ups"])
+def test_all_of_it_is_judged_on_one_page(tiny: Model, tmp_path: Path) -> None:
+    (tmp_path / "book-16x16.json").write_text(json.dumps(book_for(tiny, 4).to_dict()))
+    source, out = str(tiny.folder), tmp_path / "out"
+    small = {**SMALL, "most_steps": 4, "calibration_pictures": 1, "speed_ups": (1.5,)}
+    run_all(AllOptions(model=source, out=out, plans=tmp_path, **small))
+    about = {v["about"] for v in json.loads((out / "verdicts.json").read_text())["verdicts"]}
+
+    assert {"plan book", "all runs", "ddim, 4 steps"} < about
+    assert any("computed" in one for one in about)
+    assert (out / "verdicts.md").read_text().count("\n| ") > 10
+
+
+@pytest.mark.parametrize("command", ["table", "frontier", "speed-ups", "all"])
 def test_help_shows_an_example(command: str) -> None:
     done = CliRunner().invoke(evaluate, [command, "--help"])
 

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from tests.rendering import is_untouched
 from workers.evaluating.printing import table
-from workers.evaluating.speed_ups import SpeedUp, speed_ups
+from workers.evaluating.speed_ups import SpeedUp, speed_ups, verdicts
 
 if TYPE_CHECKING:
     from workers.pipeline import Model
@@ -39,6 +39,23 @@ def test_efficiency_is_measured_over_ideal() -> None:
 
     assert found.efficiency == 0.9
     assert found.to_dict()["efficiency"] == 0.9
+
+
+def test_the_cost_of_corrections_is_measured_where_something_is_reused(tiny: Model) -> None:
+    half, whole = speed_ups(tiny, 16, 4, (0.5, 1.0), repeats=1)
+
+    assert half.correction_share != 0
+    assert whole.correction_share == 0
+
+
+@pytest.mark.parametrize(
+    ("efficiency", "share", "kept"),
+    [(0.95, 0.02, [True, True]), (0.94, 0.03, [False, False])],
+)
+def test_speed_ups_are_judged(efficiency: float, share: float, kept: list[bool]) -> None:
+    found = SpeedUp(0.5, 2.0, 2.0 * efficiency, 0.9, 1.0, share)
+
+    assert [verdict.kept for verdict in verdicts("emoji", [found], 0.95)] == kept
 
 
 def test_the_table_shows_every_fraction() -> None:

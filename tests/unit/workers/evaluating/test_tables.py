@@ -17,10 +17,11 @@ def test_rows_are_grouped_by_solver_and_steps_in_their_order() -> None:
     ]
 
 
-def test_a_page_has_a_table_for_each_run_and_ends_with_notes() -> None:
-    page = markdown("emoji", [a_row(method="DeepCache"), a_row(steps=50)], ["a note"])
+def test_a_page_has_verdicts_a_table_for_each_run_and_notes() -> None:
+    rows = [a_row(method="DeepCache"), a_row(steps=50)]
+    page = markdown("emoji", rows, "judged", ["a note"])
 
-    assert page.startswith("# emoji\n\n## ddim, 20 steps\n\n| method | img/s |")
+    assert page.startswith("# emoji\n\njudged\n\n## ddim, 20 steps\n\n| method | img/s |")
     assert "## ddim, 50 steps" in page
     assert "| DeepCache | 4 | 250.0 | 240.0 – 260.0 | 1.50× |" in page
     assert page.endswith("\n- a note\n")

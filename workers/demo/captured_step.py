@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 WARM_STEPS = 3  # lazy set-ups and optimiser states happen in these
 
 
-class Replayed:
+class CapturedStep:
     """Runs `step` on tensors of unchanging shapes; on a GPU it is captured once, then replayed.
 
     What a call returns is overwritten by the next one.
