@@ -6,15 +6,16 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
 from app.contract.connection import connect
-from tests.integration.gateways import wait_until
+from tests.integration.gateways import free_port, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-    import httpx
     import redis
 
     from tests.integration.fake_worker import FakeWorker
@@ -66,3 +67,27 @@ def test_a_gateway_does_not_start_before_a_store_that_evicts(
 
     assert done.returncode == 1
     assert done.stderr.startswith("Error: the store may evict accepted jobs")
+
+
+def test_a_gateway_stops_when_the_store_that_was_away_is_one_that_evicts(
+    store_url: str, store: redis.Redis, tmp_path: Path
+) -> None:
+    store.config_set("maxmemory", 10**9)
+    store.config_set("maxmemory-policy", "volatile-lru")
+    port, place = free_port(), tmp_path / "store"
+    where = ("--port", str(port), "--store-url", f"unix://{place}")
+    command = (sys.executable, "-m", "app.cli", "gateway", *where)
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as gateway:
+        wait_until(lambda: is_healthy(port))
+        place.symlink_to(store_url.removeprefix("unix://"))
+        _, said = gateway.communicate(timeout=60)
+
+    assert gateway.returncode == 1
+    assert said.splitlines()[-1].startswith("Error: the store may evict accepted jobs")
+
+
+def is_healthy(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/healthz").is_success
+    except httpx.TransportError:
+        return False
