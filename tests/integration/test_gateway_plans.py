@@ -13,6 +13,7 @@ import pytest
 from app.contract.connection import connect
 from app.contract.keys import Keys
 from app.settings import Settings
+from tests.builders import a_card
 from tests.integration.fake_worker import FakeWorker
 from tests.integration.gateways import running_gateway, wait_until
 
@@ -237,3 +238,19 @@ def test_who_was_refused_for_others_is_expected_again_and_who_only_asked_is_not(
         key = Keys(queue_settings.prefix).arrivals(worker.card.lane.name)
         (arrival,) = store.lrange(key, 0, -1)
     assert arrival.endswith(b":1:1000.0:1")
+
+
+def test_a_worker_that_joins_or_leaves_changes_what_is_promised_at_once(
+    gateway: httpx.Client, worker: FakeWorker, store_url: str, queue_settings: QueueSettings
+) -> None:
+    worker.card = worker.card.copy(busy_until_unix_ms=2**50)
+    worker.publish()
+    asked = {"latency_budget_ms": 1000}
+
+    alone = gateway.post("/plan", json=asked)
+    with FakeWorker(store_url, queue_settings, a_card("worker-2")):
+        joined = gateway.post("/plan", json=asked)
+    left = gateway.post("/plan", json=asked)
+
+    assert [answer.status_code for answer in (alone, joined, left)] == [503, 200, 503]
+    assert joined.json()["expected_wait_ms"] == 0
