@@ -70,7 +70,7 @@ def run(settings: Settings) -> None:
             signal.signal(number, lambda *_: None)
         # Not uvloop: a connection that the store drops fails there with a RuntimeError, which the
         # store's client does not take for one.
-        asyncio.run(_serve(settings, bound, tracing, seen=seen))
+        asyncio.run(serve(settings, bound, tracing, seen=seen))
 
 
 def server(settings: Settings, queue: GatewayQueue, tracing: Tracing = OFF) -> uvicorn.Server:
@@ -111,7 +111,13 @@ def warn_if_open(settings: Settings) -> None:
         LOG.warning("whoever reaches %s may ask for pictures: no keys are used", settings.host)
 
 
-async def _serve(settings: Settings, bound: socket.socket, tracing: Tracing, *, seen: bool) -> None:
+async def serve(
+    settings: Settings, bound: socket.socket, tracing: Tracing = OFF, *, seen: bool
+) -> None:
+    """Serve on a bound socket until told to stop; `seen`: the store was looked at before.
+
+    Raises StoreForgets.
+    """
     queue = RedisGatewayQueue.connect(
         settings.store_url, QueueSettings(max_jobs=settings.queue_cap)
     )

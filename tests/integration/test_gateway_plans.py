@@ -13,7 +13,7 @@ import pytest
 from app.contract.connection import connect
 from app.contract.keys import Keys
 from app.settings import Settings
-from tests.builders import a_card
+from tests.builders import a_book, a_card
 from tests.integration.fake_worker import FakeWorker
 from tests.integration.gateways import running_gateway, wait_until
 
@@ -75,6 +75,22 @@ def test_models_tell_their_sizes(gateway: httpx.Client, worker: FakeWorker) -> N
     (model,) = gateway.get("/models").json()["models"]
 
     assert (model["id"], model["sizes"], model["workers"]) == ("emoji", ["64x64"], 1)
+
+
+def test_each_model_has_its_own_plans_and_workers(
+    gateway: httpx.Client, worker: FakeWorker, store_url: str, queue_settings: QueueSettings
+) -> None:
+    book = a_book("other")
+    card = a_card("worker-2", model="other", book=book.digest)
+    with FakeWorker(store_url, queue_settings, card, book) as another:
+        made = gateway.post("/generate", json={**WISH, "model": "other"}).json()
+        listed = gateway.get("/models").json()["models"]
+        frontiers = gateway.get("/plans").json()["frontiers"]
+
+    assert (made["model"], made["worker"]) == ("other", "worker-2")
+    assert (len(another.claimed), worker.claimed) == (1, [])
+    assert [(model["id"], model["workers"]) for model in listed] == [("emoji", 1), ("other", 1)]
+    assert [frontier["model"] for frontier in frontiers] == ["emoji", "other"]
 
 
 def test_an_empty_fleet_offers_nothing(gateway: httpx.Client) -> None:
