@@ -43,6 +43,15 @@ RULES: dict[str, Callable[[Model], Schedule]] = {
     "deepcache-1": lambda model: deepcache(4, model.units.graph, 2, 1),
     "accumulate": accumulated,
 }
+RULED = [("emoji", "accumulate"), *((n, rule) for n in ("sd1", "sd2", "sdxl") for rule in RULES)]
+
+
+@pytest.fixture(scope="module", params=RULED, ids="-".join)
+def ruled(request: pytest.FixtureRequest, models: Callable[[str], Model]) -> tuple[Model, Schedule]:
+    """Return a model and a schedule that a rule makes for it."""
+    name, rule = request.param
+    model = models(name)
+    return model, RULES[rule](model)
 
 
 # diffusers' LDM pipeline never scales its latents, so that it cannot use Euler.
@@ -117,17 +126,15 @@ def test_a_negative_prompt_is_what_the_plain_pipeline_makes_of_it(model: Model) 
     assert torch.equal(latents, by_diffusers(model, frame, prompt)[0])
 
 
-@pytest.mark.parametrize("rule", RULES)
-def test_what_ran_is_what_the_schedule_says(model: Model, rule: str) -> None:
-    schedule = RULES[rule](model)
+def test_what_ran_is_what_the_schedule_says(ruled: tuple[Model, Schedule]) -> None:
+    model, schedule = ruled
     _, counts = latents_of(model, a_frame(model, schedule), some_prompts(0, 1))
 
     assert counts == schedule.counts(model.units.graph)
 
 
-@pytest.mark.parametrize("rule", RULES)
-def test_no_layer_of_a_unit_runs_unless_the_unit_computes(model: Model, rule: str) -> None:
-    schedule, calls, handles = RULES[rule](model), Counter[str](), []
+def test_no_layer_of_a_unit_runs_unless_the_unit_computes(ruled: tuple[Model, Schedule]) -> None:
+    (model, schedule), calls, handles = ruled, Counter[str](), []
     for entry in model.units.modules:
         if entry.tap is not None:
             count = _counting(calls, entry.unit.name)
@@ -149,9 +156,8 @@ def _counting(calls: Counter[str], name: str) -> Callable[..., None]:
     return count
 
 
-@pytest.mark.parametrize("rule", RULES)
-def test_what_is_skipped_cannot_be_seen_in_the_picture(model: Model, rule: str) -> None:
-    schedule = RULES[rule](model)
+def test_what_is_skipped_cannot_be_seen_in_the_picture(ruled: tuple[Model, Schedule]) -> None:
+    model, schedule = ruled
     frame = a_frame(model, schedule)
     expected, _ = latents_of(model, frame, some_prompts())
     poison = _Poison(model, schedule)
