@@ -15,6 +15,7 @@ from starlette.responses import StreamingResponse
 
 from app.contract.errors import DecodeError, StoreUnavailable
 from app.contract.jobs import FINAL_STATES, JobState
+from app.contract.settings import RECONNECT_S
 from app.errors import TooManyStreams
 from app.events import PREVIEW, Event, describe, snapshot
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("blockcache.feeds")
 LOOK_AGAIN_S = 1.0  # how often the place of a waiting job is looked up
-RECONNECT_S = 0.2
 BEGINNING = "0-0"
 HELLO = b"retry: 1000\n\n"
 HEARTBEAT = b": nothing new\n\n"

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("blockcache.gateway")
 SERVICE = "blockcache-gateway"
+LOOK_EVERY_S = 1.0
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -54,7 +55,8 @@ def bind(host: str, port: int) -> socket.socket:
 def run(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM, then finish what is under way.
 
-    Raises PortTaken, StoreForgets or TracingUnavailable.
+    Raises PortTaken, TracingUnavailable, or StoreForgets, also when a store that was away at the
+    start turns out to be one that evicts.
     """
     with (
         bind(settings.host, settings.port) as bound,
@@ -62,13 +64,13 @@ def run(settings: Settings) -> None:
     ):
         log_as_json(tracing=tracing)
         warn_if_open(settings)
-        _look_at_store(settings.store_url)
+        seen = _look_at_store(settings.store_url)
         # uvicorn raises the signal again once it has stopped; by then it has been obeyed.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)
         # Not uvloop: a connection that the store drops fails there with a RuntimeError, which the
         # store's client does not take for one.
-        asyncio.run(_serve(settings, bound, tracing))
+        asyncio.run(serve(settings, bound, tracing, seen=seen))
 
 
 def server(settings: Settings, queue: GatewayQueue, tracing: Tracing = OFF) -> uvicorn.Server:
@@ -109,24 +111,49 @@ def warn_if_open(settings: Settings) -> None:
         LOG.warning("whoever reaches %s may ask for pictures: no keys are used", settings.host)
 
 
-async def _serve(settings: Settings, bound: socket.socket, tracing: Tracing) -> None:
+async def serve(
+    settings: Settings, bound: socket.socket, tracing: Tracing = OFF, *, seen: bool
+) -> None:
+    """Serve on a bound socket until told to stop; `seen`: the store was looked at before.
+
+    Raises StoreForgets.
+    """
     queue = RedisGatewayQueue.connect(
         settings.store_url, QueueSettings(max_jobs=settings.queue_cap)
     )
+    serving = server(settings, queue, tracing)
+    looking = asyncio.create_task(_look_for_store(settings.store_url, serving, seen=seen))
     try:
-        await server(settings, queue, tracing).serve(sockets=[bound])
+        await serving.serve(sockets=[bound])
     finally:
+        looking.cancel()
+        await asyncio.wait({looking})
         await queue.aclose()
+    if not looking.cancelled():
+        looking.result()
 
 
-def _look_at_store(url: str) -> None:
-    """Raise StoreForgets; a store that is only away may come back."""
+async def _look_for_store(url: str, serving: uvicorn.Server, *, seen: bool) -> None:
+    """Look at the store until it was seen; one that evicts ends the serving."""
+    try:
+        while not seen:
+            await asyncio.sleep(LOOK_EVERY_S)
+            seen = await asyncio.to_thread(_look_at_store, url, logging.DEBUG)
+    except StoreForgets:
+        serving.should_exit = True
+        raise
+
+
+def _look_at_store(url: str, level: int = logging.WARNING) -> bool:
+    """Return whether the store was seen: one that is away may come back. Raises StoreForgets."""
     try:
         check_store(url)
     except StoreForgets:
         raise
     except StoreUnavailable as error:
-        LOG.warning("not ready: %s", error)
+        LOG.log(level, "not ready: %s", error)
+        return False
+    return True
 
 
 def _why_not(error: OSError, host: str, port: int) -> Exception:

@@ -20,6 +20,7 @@ from app.contract.errors import (
     WaitTimeout,
 )
 from app.contract.jobs import FINAL_STATES, JobState, Result
+from app.contract.settings import RECONNECT_S
 from app.contract.tracing import OFF, Kind, Tracing
 from app.deciding import Decider
 from app.fleet import Fleet, FleetReader
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
     Gone = Callable[[], Coroutine[None, None, None]]
 
-RECONNECT_S = 0.2
 T = TypeVar("T")
 
 

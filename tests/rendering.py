@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
 
@@ -16,7 +17,6 @@ from workers.solvers import solver
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -61,8 +61,8 @@ def pixels_of(model: Model, latents: Tensor) -> NDArray[np.uint8]:
     return to_pixels(decode(model, latents))
 
 
-def by_diffusers(model: Model, frame: Frame, prompt: Prompt, output_type: str) -> Any:
-    """Return what the diffusers pipeline itself makes of the same request."""
+def by_diffusers(model: Model, frame: Frame, prompt: Prompt) -> tuple[Tensor, NDArray[np.uint8]]:
+    """Return what the diffusers pipeline itself makes of the same request: latents and picture."""
     scheduler = solver(frame.solver, model.pipe.scheduler.config)
     steps = _watched_steps(scheduler)
     kind = type(model.pipe)
@@ -76,9 +76,9 @@ def by_diffusers(model: Model, frame: Frame, prompt: Prompt, output_type: str) -
         num_inference_steps=frame.schedule.steps,
         guidance_scale=frame.guidance_scale,
         generator=torch.Generator().manual_seed(prompt.seed),
-        output_type=output_type,
+        output_type="pil",
     ).images
-    return steps[-1] if output_type == "latent" else images
+    return steps[-1], np.array(images[0])
 
 
 EXTRAS: dict[type, dict[str, Any]] = {

@@ -5,19 +5,24 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import redis
 
+from app.contract.errors import WaitTimeout
+from app.contract.settings import RECONNECT_S
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
     import redis.asyncio
 
 IDLE_S = 15.0
 ANSWER_S = 5.0
-RECONNECT_S = 0.2
 CANCEL_S = 0.1
+# Announcements wake a waiter at once; this only bounds what a silent network can hide.
+LOOK_AGAIN_S = 5.0
+T = TypeVar("T")
 
 
 class Announcements:
@@ -44,6 +49,23 @@ class Announcements:
             yield event
         finally:
             self._remove(job_id, event)
+
+    async def look(
+        self, job_id: str, look: Callable[[], Awaitable[T | None]], timeout_s: float
+    ) -> T:
+        """Return what `look` finds; it looks again whenever the job was announced.
+
+        Raises WaitTimeout when it finds nothing in time.
+        """
+        clock = asyncio.get_running_loop()
+        until = clock.time() + timeout_s
+        with self.of(job_id) as announced:
+            while (found := await look()) is None:
+                left_s = until - clock.time()
+                if left_s <= 0:
+                    raise WaitTimeout(f"job {job_id} had no outcome within {timeout_s:g} s")
+                await _pause(announced, min(left_s, LOOK_AGAIN_S))
+        return found
 
     async def aclose(self) -> None:
         """Stop listening and close the connection."""
@@ -92,3 +114,10 @@ class Announcements:
             woken = []
         for event in woken:
             event.set()
+
+
+async def _pause(announced: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await announced.wait()
+    announced.clear()

@@ -11,6 +11,7 @@ import redis
 import redis.asyncio
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ExponentialBackoff
+from redis.exceptions import ReadOnlyError
 from redis.retry import Retry
 
 from app.contract.errors import StoreForgets, StoreUnavailable
@@ -22,12 +23,15 @@ SOCKET_TIMEOUT_S = 5.0
 # Callers have budgets: with its repetitions, they wait five seconds for a host that swallows all.
 CONNECT_TIMEOUT_S = 1.0
 _RETRIES = 3
+# After a fail-over an open connection may lead to what was the primary, and a new one to what is.
+_RECONNECT_ON = [ReadOnlyError]
 
 # First word of an error reply, and what it means to the operator. Before version 7 the word stands
 # inside a sentence about the script, so it is looked for anywhere in the reply.
 TROUBLES = {
     "OOM": "is out of memory: raise its maxmemory or lower max_jobs and result_ttl_s",
     "READONLY": "is a read-only replica: point the URL at the primary",
+    "UNBLOCKED": "has just become a read-only replica: try again in a moment",
     "LOADING": "is still loading its data: try again in a moment",
     "MISCONF": "cannot write to its disk: free space or fix its data directory",
     "NOREPLICAS": "has too few replicas to accept writes",
@@ -87,6 +91,7 @@ def connect(url: str, timeout_s: float = SOCKET_TIMEOUT_S) -> redis.Redis:
             socket_timeout=timeout_s,
             socket_connect_timeout=min(timeout_s, CONNECT_TIMEOUT_S),
             retry=retry,
+            retry_on_error=_RECONNECT_ON,
         )
 
 
@@ -96,7 +101,7 @@ def connect_async(url: str, *, retries: int = _RETRIES) -> redis.asyncio.Redis:
     Raises StoreUnavailable when the URL is none of these.
     """
     retry = AsyncRetry(ExponentialBackoff(cap=0.2, base=0.02), retries)
-    options: dict[str, Any] = {"socket_timeout": SOCKET_TIMEOUT_S}
+    options: dict[str, Any] = {"socket_timeout": SOCKET_TIMEOUT_S, "retry_on_error": _RECONNECT_ON}
     with _url_errors():
         return redis.asyncio.Redis.from_url(
             url, socket_connect_timeout=CONNECT_TIMEOUT_S, retry=retry, **options

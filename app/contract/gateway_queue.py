@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import uuid
-from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 from redis.exceptions import NoPermissionError
 
@@ -16,7 +14,7 @@ from app.contract import replies
 from app.contract.announcements import Announcements
 from app.contract.cards import WorkerCard
 from app.contract.connection import connect_async, script_text, store_errors, unix_ms
-from app.contract.errors import DecodeError, KeyReused, QueueFull, TooManyJobs, WaitTimeout
+from app.contract.errors import DecodeError, KeyReused, QueueFull, TooManyJobs
 from app.contract.jobs import Job, JobState
 from app.contract.keys import Keys
 from app.contract.ports import Backlog, JobEvent, JobStatus, Quota, StoreMemory
@@ -26,7 +24,8 @@ from schedules.book import PlanBook
 from schedules.errors import InvalidBook
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    import asyncio
+    from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
     import redis.asyncio
@@ -41,13 +40,9 @@ SCRIPTS = (
     "turn_away",
 )  # fmt: skip
 FULL, OWNER_FULL = -1, -2
-# Announcements wake a waiter at once; this only bounds what a silent network can hide.
-LOOK_AGAIN_S = 5.0
 TAGGED_JOBS = 16
 # As many waiting jobs are looked at one by one; those behind them count by their work.
 LINE_ROWS = 256
-
-T = TypeVar("T")
 
 
 class RedisGatewayQueue:
@@ -148,11 +143,13 @@ class RedisGatewayQueue:
 
     async def wait(self, job_id: str, timeout_s: float) -> Outcome:
         """Return the outcome once there is one; raises WaitTimeout."""
-        return await self._look(job_id, partial(self._outcome, job_id), timeout_s)
+        return await self._announcements.look(job_id, partial(self._outcome, job_id), timeout_s)
 
     async def follow(self, job_id: str, seen: int, timeout_s: float) -> Sequence[bytes] | Outcome:
         """Return the previews beyond the first `seen` once there are any, else the outcome."""
-        return await self._look(job_id, partial(self._unseen, job_id, seen), timeout_s)
+        return await self._announcements.look(
+            job_id, partial(self._unseen, job_id, seen), timeout_s
+        )
 
     async def status(self, job_id: str) -> JobStatus | None:
         """Return what is known of a job, None when it is unknown or long over."""
@@ -250,20 +247,6 @@ class RedisGatewayQueue:
             moment: Any = await self._client.time()
         return unix_ms(moment)
 
-    async def _look(
-        self, job_id: str, look: Callable[[], Awaitable[T | None]], timeout_s: float
-    ) -> T:
-        """Return what `look` finds; it looks again whenever the job was announced."""
-        clock = asyncio.get_running_loop()
-        until = clock.time() + timeout_s
-        with self._announcements.of(job_id) as announced:
-            while (found := await look()) is None:
-                left_s = until - clock.time()
-                if left_s <= 0:
-                    raise WaitTimeout(f"job {job_id} had no outcome within {timeout_s:g} s")
-                await _pause(announced, min(left_s, LOOK_AGAIN_S))
-        return found
-
     async def _unseen(self, job_id: str, seen: int) -> Sequence[bytes] | Outcome | None:
         with store_errors():
             previews: Any = await self._client.lrange(self._keys.previews(job_id), seen, -1)
@@ -287,10 +270,3 @@ class RedisGatewayQueue:
     async def _run(self, script: str, *args: Any) -> Any:
         with store_errors():
             return await self._scripts[script](keys=self._keys.for_scripts(), args=args)
-
-
-async def _pause(announced: asyncio.Event, seconds: float) -> None:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await announced.wait()
-    announced.clear()

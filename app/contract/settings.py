@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+# Whoever lost the store tries again after this.
+RECONNECT_S = 0.2
+
 
 @dataclass(frozen=True, slots=True)
 class QueueSettings:

@@ -6,12 +6,13 @@ import json
 import re
 import subprocess
 import sys
-import threading
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from deploy.checks.repeating import repeated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,17 +87,10 @@ class Gateway:
     @contextmanager
     def traffic(self) -> Iterator[None]:
         """Ask for pictures, some within an impossible budget, until left."""
-        over = threading.Event()
 
         def wish() -> None:
-            while not over.wait(0.2):
-                for budget_ms in (1, 4000, 1500):
-                    self.ask("/generate", {"prompt": "a star", "latency_budget_ms": budget_ms})
+            for budget_ms in (1, 4000, 1500):
+                self.ask("/generate", {"prompt": "a star", "latency_budget_ms": budget_ms})
 
-        asking = threading.Thread(target=wish)
-        asking.start()
-        try:
+        with repeated(wish, 0.2):
             yield
-        finally:
-            over.set()
-            asking.join()

@@ -6,13 +6,13 @@ import json
 import os
 import subprocess
 import sys
-import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deploy.checks.gateway import IMAGE, WISH, Gateway
+from deploy.checks.repeating import repeated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -124,20 +124,15 @@ def makes_pictures(gateway: Gateway) -> bool:
 @contextmanager
 def engine() -> Iterator[None]:
     """Serve podman's API, and probe the containers' health, which systemd would do."""
-    over = threading.Event()
     socket = SETTINGS["DOCKER_HOST"]
 
     def probe() -> None:
-        while not over.wait(1):
-            for name in run("podman", "ps", "--quiet").split():
-                subprocess.run(["podman", "healthcheck", "run", name], capture_output=True)
+        for name in run("podman", "ps", "--quiet").split():
+            subprocess.run(["podman", "healthcheck", "run", name], capture_output=True)
 
     with subprocess.Popen(["podman", "system", "service", "--time", "0", socket]) as service:
-        prober = threading.Thread(target=probe)
-        prober.start()
         try:
-            yield
+            with repeated(probe, 1):
+                yield
         finally:
-            over.set()
-            prober.join()
             service.terminate()

@@ -11,7 +11,8 @@ import pytest
 from app.keys import new_key
 from tests.browser.visits import SIZES, Visit, visit
 from tests.browser.wire import wire_to
-from tests.e2e.processes import free_port, process, wait_ready
+from tests.e2e.processes import process, wait_ready
+from tests.integration.gateways import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,13 +30,6 @@ VIEWS = {
     "status": "#status canvas",
     "compare": "#compare-prompt",
 }
-
-
-def small_budget_ms(visitor: Visit) -> int:
-    """Return a budget that buys a cached plan on a machine of any speed."""
-    refused = visitor.page.request.post(f"{visitor.url}/plan", data={"latency_budget_ms": 1})
-    least_ms: float = refused.json()["minimum_latency_ms"]
-    return round(2 * least_ms)
 
 
 @contextmanager
@@ -265,7 +259,7 @@ def test_the_status_shows_workers_and_what_was_made(visitor: Visit) -> None:
 def test_plans_are_compared_by_the_same_prompt_and_seed(visitor: Visit) -> None:
     visitor.open("compare")
     page = visitor.page
-    page.get_by_label("Budget in ms").fill(str(small_budget_ms(visitor)))
+    page.get_by_label("Budget in ms").fill(str(visitor.small_budget_ms()))
     page.get_by_label("Seed").last.fill("7")
     page.get_by_role("button", name="Compare").click()
     page.get_by_text("Seed 7.").wait_for()

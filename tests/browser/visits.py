@@ -80,6 +80,12 @@ class Visit:
         """Type a budget."""
         self.page.get_by_label("Latency budget in milliseconds").fill(str(ms))
 
+    def small_budget_ms(self) -> int:
+        """Return a budget that buys a cached plan on a machine of any speed."""
+        refused = self.page.request.post(f"{self.url}/plan", data={"latency_budget_ms": 1})
+        least_ms: float = refused.json()["minimum_latency_ms"]
+        return round(2 * least_ms)
+
     def picture_size(self) -> tuple[int, int]:
         """Return the sides of the picture that is shown."""
         size = self.page.evaluate("[image.naturalWidth, image.naturalHeight]")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
 import time
 from collections import Counter
@@ -19,18 +20,24 @@ FINAL = frozenset({"done", "failed", "cancelled", "dead"})
 BUDGET_MS = 600_000.0
 PATIENCE_S = 240.0
 ASK_AGAIN_S = 0.1
+# Whoever waits for an answer and whoever reads it later are told the same of these.
+MADE = ("id", "images", "plan", "timing", "cache", "batch_size", "worker")
 WAITING = 8  # every so many callers wait in POST /generate, the others follow their job
 
 
 @dataclass(slots=True)
 class Caller:
-    """One request, repeated under one idempotency key, and every final answer that was seen."""
+    """One request, repeated under one idempotency key, and every final answer that was seen.
+
+    `made` is what both `POST /generate` and the job's address told of its picture.
+    """
 
     number: int
     key: str
     webhook_url: str
     job_id: str = ""
     answers: set[str] = field(default_factory=set)
+    made: set[str] = field(default_factory=set)
     state: str = ""
     attempts: int = 0
 
@@ -38,6 +45,10 @@ class Caller:
     def is_waiting(self) -> bool:
         """Whether it asks for the answer itself first."""
         return self.number % WAITING == 0
+
+    def is_told(self, made: dict[str, Any]) -> None:
+        """Keep what it was told of its picture."""
+        self.made.add(json.dumps({name: made[name] for name in MADE}))
 
     @property
     def wish(self) -> dict[str, Any]:
@@ -109,6 +120,8 @@ class Callers:
         answer = self._send(turn, "POST", path, json=caller.wish, headers=headers)
         if answer is not None and answer.is_success:
             caller.job_id = answer.headers["X-Job-Id"]
+            if answer.status_code == httpx.codes.OK:
+                caller.is_told(answer.json())
             return path
         if answer is not None and answer.status_code in {500, 504}:
             return "/jobs"  # it has ended without a picture: its address says how
@@ -128,6 +141,8 @@ class Callers:
         if picture is None:
             return False
         caller.answers.add(f"{answer.text}\n{picture}")
+        if made := told.get("result"):
+            caller.is_told(made)
         caller.state, caller.attempts = told["state"], told["attempt"]
         return True
 

@@ -16,8 +16,8 @@ import httpx
 
 from app.store import EmbeddedStore
 from tests.chaos.proxy import Proxy
-from tests.e2e.processes import CLI, free_port
-from tests.integration.gateways import wait_until
+from tests.e2e.processes import CLI
+from tests.integration.gateways import free_port, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path

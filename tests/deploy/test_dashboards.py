@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import threading
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,9 +16,10 @@ import httpx
 import pytest
 
 from deploy.checks.panels import DASHBOARDS, WITH_GPU, queries, trouble
+from deploy.checks.repeating import repeated
 from tests.deploy.queries import PROMETHEUS, ROOT, read_yaml, unknown_names
 from tests.integration.fake_worker import FakeWorker
-from tests.integration.gateways import running_gateway, wait_until
+from tests.integration.gateways import free_port, running_gateway, wait_until
 from tests.unit.workers.test_telemetry import a_ran
 from workers.telemetry import WorkerMetrics, serve
 
@@ -89,11 +88,6 @@ def worker_metrics() -> Iterator[tuple[WorkerMetrics, int]]:
         server.server_close()
 
 
-def a_free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
 def prometheus(folder: Path, targets: list[str]) -> Iterator[str]:
     """Run the shipped rules over the targets, faster than in earnest; yield the URL."""
@@ -106,7 +100,7 @@ def prometheus(folder: Path, targets: list[str]) -> Iterator[str]:
         "scrape_configs": [{"job_name": "blockcache", "static_configs": [{"targets": targets}]}],
     }
     (folder / "prometheus.yml").write_text(json.dumps(config))  # JSON is YAML
-    url = f"127.0.0.1:{a_free_port()}"
+    url = f"127.0.0.1:{free_port()}"
     options = ("config.file=" + str(folder / "prometheus.yml"), f"web.listen-address={url}",
                f"storage.tsdb.path={folder / 'tsdb'}")  # fmt: skip
     command = [program, *(f"--{option}" for option in options)]
@@ -120,22 +114,15 @@ def prometheus(folder: Path, targets: list[str]) -> Iterator[str]:
 @contextmanager
 def traffic(client: httpx.Client, metrics: WorkerMetrics) -> Iterator[None]:
     """Make pictures, and be refused some, until left."""
-    over = threading.Event()
 
     def ask() -> None:
-        while not over.wait(0.1):
-            for budget_ms in (5000, 1):
-                client.post("/generate", json={"prompt": "a cat", "latency_budget_ms": budget_ms})
-            metrics.ran(a_ran(hurried_steps=1))
-            metrics.published()
+        for budget_ms in (5000, 1):
+            client.post("/generate", json={"prompt": "a cat", "latency_budget_ms": budget_ms})
+        metrics.ran(a_ran(hurried_steps=1))
+        metrics.published()
 
-    thread = threading.Thread(target=ask)
-    thread.start()
-    try:
+    with repeated(ask, 0.1):
         yield
-    finally:
-        over.set()
-        thread.join()
 
 
 def scaler_queries() -> list[tuple[str, str]]:

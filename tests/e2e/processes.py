@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import subprocess
 import sys
 from contextlib import ExitStack, contextmanager
@@ -15,7 +14,7 @@ import httpx
 
 from app.client import Client
 from app.store import EmbeddedStore
-from tests.integration.gateways import wait_until
+from tests.integration.gateways import free_port, wait_until
 from workers.calibration_files import CORRECTIONS, FOLDER, book_path, load_book
 from workers.pipeline import BUNDLED
 
@@ -97,10 +96,3 @@ def wait_ready(url: str) -> None:
     """Wait until the service says it is ready."""
     with Client(url) as client:
         wait_until(client.is_ready, START_S)
-
-
-def free_port() -> int:
-    """Return a port nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-    return port

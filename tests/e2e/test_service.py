@@ -5,15 +5,19 @@ from __future__ import annotations
 import base64
 import shutil
 import subprocess
+from collections import Counter
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import numpy as np
 import pytest
+import redis
 from PIL import Image
 
-from tests.e2e.processes import CLI
+from app.contract.keys import Keys
+from tests.e2e.processes import CLI, START_S
+from tests.integration.gateways import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
     from tests.e2e.processes import Service
 
 AMPLE_MS = 60_000
+JOBS = 20
 
 
 def generate(running: Service, **body: Any) -> dict[str, Any]:
@@ -120,3 +125,42 @@ def test_worker_metrics_are_well_formed_and_count_pictures(running: Service) -> 
         check = [promtool, "check", "metrics"]
         found = subprocess.run(check, input=text, text=True, capture_output=True, check=False)
         assert found.returncode == 0, found.stderr + found.stdout
+
+
+def submit(client: httpx.Client, seed: int) -> str:
+    body = {"prompt": "red apple", "latency_budget_ms": 600_000, "seed": seed}
+    response = client.post("/generate", json=body, headers={"Prefer": "respond-async"})
+    assert response.status_code == 202, response.text
+    location: str = response.headers["Location"]
+    return location
+
+
+def announcements(pubsub: Any) -> Counter[bytes]:
+    heard: Counter[bytes] = Counter()
+    while message := pubsub.get_message(timeout=0.1):
+        if message["type"] == "message":
+            heard[message["data"]] += 1
+    return heard
+
+
+@pytest.mark.timeout(300)
+def test_every_job_is_answered_once_though_a_worker_was_killed(running: Service) -> None:
+    heard: Counter[bytes] = Counter()
+
+    def ended() -> int:
+        heard.update(announcements(pubsub))
+        return len(heard)
+
+    with running.http() as client, running.another_worker() as killed:
+        wait_until(lambda: client.get("/readyz").json()["workers"] == 2, START_S)
+        with redis.Redis.from_url(running.store_url) as store, store.pubsub() as pubsub:
+            pubsub.subscribe(Keys().over)
+            jobs = [submit(client, seed) for seed in range(JOBS)]
+            wait_until(lambda: ended() >= 2, 60)
+            killed.kill()
+            wait_until(lambda: ended() == JOBS, 240)
+            assert ended() == JOBS
+        states = {client.get(job).json()["state"] for job in jobs}
+
+    assert states == {"done"}
+    assert set(heard.values()) == {1}

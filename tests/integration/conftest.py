@@ -9,11 +9,19 @@ import pytest
 
 from app.contract.settings import QueueSettings
 from app.settings import Settings
+from app.store import EmbeddedStore
 from tests.integration.fake_worker import FakeWorker
 from tests.integration.gateways import running_gateway
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session")
+def store_url() -> Iterator[str]:
+    """Yield the URL of one real server: what differs between servers is tried in tests/contract."""
+    with EmbeddedStore() as store:
+        yield store.url
 
 
 @pytest.fixture

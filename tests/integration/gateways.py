@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 import time
 from contextlib import contextmanager
@@ -13,7 +14,6 @@ from app.contract.tracing import OFF
 from app.serve import bind, server
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable, Iterator
 
     import uvicorn
@@ -29,6 +29,13 @@ def wait_until(condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
     while not condition():
         assert time.monotonic() < until, "the condition did not come true in time"
         time.sleep(0.01)
+
+
+def free_port() -> int:
+    """Return a port nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+    return port
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import pytest
 from app.contract.connection import connect
 from app.contract.keys import Keys
 from app.settings import Settings
+from tests.builders import a_book, a_card
 from tests.integration.fake_worker import FakeWorker
 from tests.integration.gateways import running_gateway, wait_until
 
@@ -74,6 +75,22 @@ def test_models_tell_their_sizes(gateway: httpx.Client, worker: FakeWorker) -> N
     (model,) = gateway.get("/models").json()["models"]
 
     assert (model["id"], model["sizes"], model["workers"]) == ("emoji", ["64x64"], 1)
+
+
+def test_each_model_has_its_own_plans_and_workers(
+    gateway: httpx.Client, worker: FakeWorker, store_url: str, queue_settings: QueueSettings
+) -> None:
+    book = a_book("other")
+    card = a_card("worker-2", model="other", book=book.digest)
+    with FakeWorker(store_url, queue_settings, card, book) as another:
+        made = gateway.post("/generate", json={**WISH, "model": "other"}).json()
+        listed = gateway.get("/models").json()["models"]
+        frontiers = gateway.get("/plans").json()["frontiers"]
+
+    assert (made["model"], made["worker"]) == ("other", "worker-2")
+    assert (len(another.claimed), worker.claimed) == (1, [])
+    assert [(model["id"], model["workers"]) for model in listed] == [("emoji", 1), ("other", 1)]
+    assert [frontier["model"] for frontier in frontiers] == ["emoji", "other"]
 
 
 def test_an_empty_fleet_offers_nothing(gateway: httpx.Client) -> None:
@@ -237,3 +254,19 @@ def test_who_was_refused_for_others_is_expected_again_and_who_only_asked_is_not(
         key = Keys(queue_settings.prefix).arrivals(worker.card.lane.name)
         (arrival,) = store.lrange(key, 0, -1)
     assert arrival.endswith(b":1:1000.0:1")
+
+
+def test_a_worker_that_joins_or_leaves_changes_what_is_promised_at_once(
+    gateway: httpx.Client, worker: FakeWorker, store_url: str, queue_settings: QueueSettings
+) -> None:
+    worker.card = worker.card.copy(busy_until_unix_ms=2**50)
+    worker.publish()
+    asked = {"latency_budget_ms": 1000}
+
+    alone = gateway.post("/plan", json=asked)
+    with FakeWorker(store_url, queue_settings, a_card("worker-2")):
+        joined = gateway.post("/plan", json=asked)
+    left = gateway.post("/plan", json=asked)
+
+    assert [answer.status_code for answer in (alone, joined, left)] == [503, 200, 503]
+    assert joined.json()["expected_wait_ms"] == 0

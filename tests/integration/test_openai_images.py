@@ -11,6 +11,7 @@ import openai
 import pytest
 
 from app.contract.jobs import Reason
+from app.keys import new_key
 from app.settings import Settings
 from tests.builders import costs
 from tests.integration.fake_worker import PREVIEW_SEED, FakeWorker, a_png
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from app.contract.settings import QueueSettings
 
 PROMPT = "a smiling cat"
+OFTEN, OFTENS = new_key("often", requests_per_minute=1)
+MANY, MANYS = new_key("many", concurrent_jobs=1)
 FAST = {"latency_budget_ms": 5000, "seed": 7}
 WRONG: list[tuple[dict[str, Any], str | None, str]] = [
     ({"size": "63x64"}, "size", "64x64"),
@@ -42,6 +45,12 @@ WRONG: list[tuple[dict[str, Any], str | None, str]] = [
 def client(gateway: httpx.Client) -> Iterator[openai.OpenAI]:
     with openai.OpenAI(base_url=f"{gateway.base_url}/v1", api_key="unused") as client:
         yield client
+
+
+@pytest.fixture
+def guarded(settings: Settings, queue_settings: QueueSettings) -> Iterator[str]:
+    with running_gateway(replace(settings, keys=(OFTENS, MANYS)), queue_settings) as url:
+        yield f"{url}/v1"
 
 
 def refused(client: openai.OpenAI, kind: type[openai.APIStatusError], **wish: Any) -> Any:
@@ -142,6 +151,43 @@ def test_an_impossible_budget_is_told_the_smallest_that_would_do(
 
         assert (error.param, error.code) == ("latency_budget_ms", "budget_too_small")
         assert error.body["minimum_latency_ms"] > 1
+
+
+def test_a_wrong_key_is_an_authentication_error(guarded: str) -> None:
+    with openai.OpenAI(base_url=guarded, api_key="bck_wrong") as client:
+        error = refused(client, openai.AuthenticationError)
+
+    assert (error.type, error.code) == ("authentication_error", "key_needed")
+    assert "not known" in error.body["message"]
+
+
+def test_asking_too_often_is_a_rate_limit_error(guarded: str, worker: FakeWorker) -> None:
+    with openai.OpenAI(base_url=guarded, api_key=OFTEN, max_retries=0) as client:
+        client.images.generate(prompt=PROMPT, extra_body=FAST)
+        error = refused(client, openai.RateLimitError)
+
+    assert (error.type, error.code) == ("rate_limit_error", "quota_exceeded")
+    assert 0 < int(error.response.headers["retry-after"]) <= 60
+
+
+def test_a_client_over_its_number_of_jobs_comes_back_by_itself(
+    guarded: str, worker: FakeWorker
+) -> None:
+    statuses: list[int] = []
+
+    def answered(response: Any) -> None:
+        statuses.append(response.status_code)
+        worker.gate.set()
+
+    with openai.OpenAI(base_url=guarded, api_key=MANY) as client:
+        worker.gate.clear()
+        events: Any = client.images.generate(prompt=PROMPT, stream=True, extra_body=FAST)
+        client._client.event_hooks = {"response": [answered]}
+        made = client.images.generate(prompt=PROMPT, extra_body=FAST)
+        events.close()
+
+    assert made.data
+    assert statuses == [429, 200]
 
 
 def test_a_wrong_field_is_a_bad_request_about_it(client: openai.OpenAI, worker: FakeWorker) -> None:

@@ -14,7 +14,7 @@ from app.contract.jobs import Failure, Result
 from app.contract.tracing import OFF
 from app.contract.worker_queue import RedisWorkerQueue
 from tests.builders import a_card
-from tests.tiny_books import costs_for
+from tests.tiny_books import book_for, costs_for, job_for
 from workers.batch import Desk
 from workers.graphs import Graphs
 from workers.job_traces import JobTraces
@@ -23,6 +23,7 @@ from workers.telemetry import WorkerMetrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from app.contract.gateway_queue import RedisGatewayQueue
     from app.contract.jobs import Job, JobState
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from workers.pipeline import Model
 
 MINUTE_MS = 60_000.0
+LONG = 150
 QUICK = LoopSettings(
     claim_wait_s=0.1, heartbeat_s=0.1, store_retry_s=0.05, upgrade=False, probe_s=3600
 )
@@ -100,6 +102,24 @@ def running(
         yield worker
     finally:
         worker.close()
+
+
+class Start:
+    """Starts workers on the test's own queue."""
+
+    def __init__(self, url: str, settings: QueueSettings, model: Model, book: PlanBook) -> None:
+        self._where = (url, settings)
+        self._what = (model, book)
+
+    def __call__(
+        self, patience: LoopSettings = QUICK, costs: CostModel | None = None
+    ) -> AbstractContextManager[Running]:
+        return running(*self._where, *self._what, patience, costs)
+
+
+def long_job(model: Model) -> Job:
+    """Return a job that can be caught while it runs."""
+    return job_for(model, book_for(model, steps=LONG).plans[0])
 
 
 async def submitted(queue: RedisGatewayQueue, job: Job) -> Job:

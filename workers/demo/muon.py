@@ -80,7 +80,7 @@ def orthogonal(matrices: Tensor) -> Tensor:
         factor = a * identity + b * gram + c * gram @ gram
         product = factor @ product
         gram = factor @ gram @ factor
-    made = product @ x
+    made: Tensor = product @ x
     return made.mT if tall else made
 
 

@@ -18,13 +18,12 @@ from schedules.planner import price
 from schedules.replanning import Aim
 from tests.builders import a_plan_order
 from tests.corrections import a_correction
-from tests.rendering import a_frame, some_prompts
+from tests.rendering import a_frame
 from tests.tiny_books import book_for, costs_for, job_for
 from workers.batch import Desk, Ran, ordered_plan, prompts_of, results, run_batch, settle_plan
 from workers.errors import Stopped
 from workers.lease import Lease
 from workers.previews import nobody
-from workers.rendering import render
 
 if TYPE_CHECKING:
     from app.contract.jobs import Job
@@ -247,23 +246,6 @@ def test_an_empty_negative_prompt_is_none_at_all(tiny: Model) -> None:
 
     assert prompts_of(job_for(tiny, plan, negative_prompt=""))[0].negative is None
     assert prompts_of(job_for(tiny, plan, negative_prompt="red"))[0].negative == "red"
-
-
-def test_pictures_of_a_batch_are_those_made_alone(tiny: Model) -> None:
-    frame = a_frame(tiny, 3, solver="dpmpp_2m")
-    together = render(tiny, some_prompts(1, 2), frame).images
-    for image, seed in zip(together, (1, 2), strict=True):
-        (alone,) = render(tiny, some_prompts(seed), frame).images
-
-        assert abs(pixels(image) - pixels(alone)).max() <= 1
-
-
-def test_every_stage_of_a_rendering_takes_time(tiny: Model) -> None:
-    made = render(tiny, some_prompts(1), a_frame(tiny, 2))
-    stages = (made.encode_ms, made.denoise_ms, made.decode_ms, made.png_ms)
-
-    assert min(stages) > 0
-    assert made.total_ms == pytest.approx(sum(stages))
 
 
 def test_an_aim_steps_the_ordered_plan_down_and_says_so(desk: Desk) -> None:

@@ -10,12 +10,12 @@ from torch import nn
 
 from schedules.errors import InvalidSchedule
 from schedules.rules import EVERY_LAYER, accumulate, all_compute, deepcache, uniform
-from schedules.schedule import Counts, Schedule, Work, work_of
+from schedules.schedule import Schedule, Work
 from tests.adapters import adapt
 from tests.rendering import a_frame, by_diffusers, is_untouched, latents_of, pixels_of, some_prompts
 from tests.tiny_models import TINY, emu_twin
 from tests.unet_calls import RESIDUALS, inputs_of, noise, ran, reusing, unpacked, updates
-from workers.cached_unet import CacheRun, cached, installed
+from workers.cached_unet import CacheRun, cached
 from workers.errors import Stopped
 from workers.profiling import ChangeMeter
 from workers.sampler import Prompt
@@ -44,6 +44,15 @@ RULES: dict[str, Callable[[Model], Schedule]] = {
     "deepcache-1": lambda model: deepcache(4, model.units.graph, 2, 1),
     "accumulate": accumulated,
 }
+RULED = [("emoji", "accumulate"), *((n, rule) for n in ("sd1", "sd2", "sdxl") for rule in RULES)]
+
+
+@pytest.fixture(scope="module", params=RULED, ids="-".join)
+def ruled(request: pytest.FixtureRequest, models: Callable[[str], Model]) -> tuple[Model, Schedule]:
+    """Return a model and a schedule that a rule makes for it."""
+    name, rule = request.param
+    model = models(name)
+    return model, RULES[rule](model)
 
 
 # diffusers' LDM pipeline never scales its latents, so that it cannot use Euler.
@@ -60,9 +69,10 @@ def test_an_all_compute_schedule_is_bit_for_bit_the_plain_pipeline(
     (prompt,) = some_prompts(7)
     latents, _ = latents_of(model, frame, [prompt])
     pixels = pixels_of(model, latents)[0]
+    plain_latents, plain_pixels = by_diffusers(model, frame, prompt)
 
-    assert torch.equal(latents, by_diffusers(model, frame, prompt, "latent"))
-    assert np.array_equal(pixels, np.array(by_diffusers(model, frame, prompt, "pil")[0]))
+    assert torch.equal(latents, plain_latents)
+    assert np.array_equal(pixels, plain_pixels)
 
 
 def adapted_unet() -> nn.Module:
@@ -96,20 +106,18 @@ def test_a_negative_prompt_is_what_the_plain_pipeline_makes_of_it(model: Model) 
     frame, prompt = a_frame(model, 2), Prompt("a red apple", "green, blurry", 3)
     latents, _ = latents_of(model, frame, [prompt])
 
-    assert torch.equal(latents, by_diffusers(model, frame, prompt, "latent"))
+    assert torch.equal(latents, by_diffusers(model, frame, prompt)[0])
 
 
-@pytest.mark.parametrize("rule", RULES)
-def test_what_ran_is_what_the_schedule_says(model: Model, rule: str) -> None:
-    schedule = RULES[rule](model)
+def test_what_ran_is_what_the_schedule_says(ruled: tuple[Model, Schedule]) -> None:
+    model, schedule = ruled
     _, counts = latents_of(model, a_frame(model, schedule), some_prompts(0, 1))
 
     assert counts == schedule.counts(model.units.graph)
 
 
-@pytest.mark.parametrize("rule", RULES)
-def test_no_layer_of_a_unit_runs_unless_the_unit_computes(model: Model, rule: str) -> None:
-    schedule, calls, handles = RULES[rule](model), Counter[str](), []
+def test_no_layer_of_a_unit_runs_unless_the_unit_computes(ruled: tuple[Model, Schedule]) -> None:
+    (model, schedule), calls, handles = ruled, Counter[str](), []
     for entry in model.units.modules:
         if entry.tap is not None:
             count = _counting(calls, entry.unit.name)
@@ -131,9 +139,8 @@ def _counting(calls: Counter[str], name: str) -> Callable[..., None]:
     return count
 
 
-@pytest.mark.parametrize("rule", RULES)
-def test_what_is_skipped_cannot_be_seen_in_the_picture(model: Model, rule: str) -> None:
-    schedule = RULES[rule](model)
+def test_what_is_skipped_cannot_be_seen_in_the_picture(ruled: tuple[Model, Schedule]) -> None:
+    model, schedule = ruled
     frame = a_frame(model, schedule)
     expected, _ = latents_of(model, frame, some_prompts())
     poison = _Poison(model, schedule)
@@ -257,55 +264,6 @@ def test_a_schedule_for_another_unet_is_refused(tiny: Model) -> None:
         cached(tiny.units, Schedule(((True, True),))),
     ):
         pass
-
-
-def test_a_step_that_is_told_another_row_follows_it_once(tiny: Model) -> None:
-    empty = (False,) * len(tiny.units.graph)
-
-    def hurry_once(step: int, run: CacheRun, _latents: Tensor) -> bool:
-        if step == 0:
-            run.follow(empty)
-        return True
-
-    _, counts = latents_of(tiny, a_frame(tiny, 3), some_prompts(), hurry_once)
-
-    row = work_of(empty, tiny.units.graph)
-    assert counts == Counts(2 * len(row), row.count(Work.REUSED), row.count(Work.SKIPPED))
-
-
-def test_a_run_told_to_compute_all_is_the_uncached_one(tiny: Model) -> None:
-    def compute_all(_step: int, run: CacheRun, _latents: Tensor) -> bool:
-        run.follow((True,) * len(tiny.units.graph))
-        return True
-
-    frame = a_frame(tiny, uniform(4, tiny.units.graph, 2))
-    extended, _ = latents_of(tiny, frame, some_prompts(), compute_all)
-    full, _ = latents_of(tiny, a_frame(tiny, 4), some_prompts())
-
-    assert torch.equal(extended, full)
-
-
-def test_runs_can_take_turns(tiny: Model) -> None:
-    schedule = uniform(3, tiny.units.graph, 2)
-    one, other = (CacheRun(schedule, tiny.units) for _ in range(2))
-    taken: list[Tensor] = []
-    for step in range(3):
-        for value, run in enumerate((one, other)):
-            with installed(tiny.units, run):
-                taken.append(ran(tiny, run, step, value=float(value)))
-    with cached(tiny.units, schedule) as alone:
-        expected = [ran(tiny, alone, step) for step in range(3)]
-
-    assert all(torch.equal(a, b) for a, b in zip(taken[::2], expected, strict=True))
-
-
-def test_one_runs_cache_is_not_seen_by_the_next(tiny: Model) -> None:
-    frame = a_frame(tiny, uniform(4, tiny.units.graph, 2))
-    first, _ = latents_of(tiny, frame, some_prompts(1))
-    latents_of(tiny, frame, some_prompts(2))
-    again, _ = latents_of(tiny, frame, some_prompts(1))
-
-    assert torch.equal(first, again)
 
 
 def test_the_picture_of_a_seed_is_the_same_in_any_batch(model: Model) -> None:

@@ -62,7 +62,7 @@ def test_in_bfloat16_all_compute_is_the_plain_pipeline_too(folder: Path) -> None
     latents, _ = latents_of(model, frame, [prompt])
 
     assert model.dtype == latents.dtype == torch.bfloat16
-    assert torch.equal(latents, by_diffusers(model, frame, prompt, "latent"))
+    assert torch.equal(latents, by_diffusers(model, frame, prompt)[0])
     assert pixels_of(model, latents).shape == (1, SIDE, SIDE, 3)
 
 

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pytest
 
 from app.contract.gateway_queue import RedisGatewayQueue
 from app.contract.jobs import JobState, Reason
@@ -16,9 +15,11 @@ from app.contract.settings import QueueSettings
 from tests.builders import a_plan_order, a_result
 from tests.contract.queueing import another_worker, claim_one, eventually
 from tests.integration.worker_loops import (
+    LONG,
     QUICK,
     failure,
     has_begun,
+    long_job,
     picture,
     pixels,
     result,
@@ -28,64 +29,15 @@ from tests.integration.worker_loops import (
 )
 from tests.recorder import Recorder
 from tests.rendering import a_frame, some_prompts
-from tests.tiny_books import book_for, costs_for, job_for
-from tests.tiny_models import load_tiny
+from tests.tiny_books import costs_for, job_for
 from workers.graphs import Graphs
 from workers.rendering import render
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from contextlib import AbstractContextManager
-
     from app.contract.jobs import Job
     from schedules.book import PlanBook
-    from schedules.cost import CostModel
-    from tests.integration.worker_loops import Running
-    from workers.loop import LoopSettings
+    from tests.integration.worker_loops import Start
     from workers.pipeline import Model
-
-LONG = 150
-
-
-@pytest.fixture(scope="session")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
-    return load_tiny("sd1", tmp_path_factory.mktemp("models"))
-
-
-@pytest.fixture(scope="session")
-def book(model: Model) -> PlanBook:
-    return book_for(model)
-
-
-@pytest.fixture
-async def queue(store_url: str, queue_settings: QueueSettings) -> AsyncIterator[RedisGatewayQueue]:
-    """Yield the gateway's side."""
-    side = RedisGatewayQueue.connect(store_url, queue_settings)
-    yield side
-    await side.aclose()
-
-
-class Start:
-    """Starts workers on the test's own queue."""
-
-    def __init__(self, url: str, settings: QueueSettings, model: Model, book: PlanBook) -> None:
-        self._where = (url, settings)
-        self._what = (model, book)
-
-    def __call__(
-        self, patience: LoopSettings = QUICK, costs: CostModel | None = None
-    ) -> AbstractContextManager[Running]:
-        return running(*self._where, *self._what, patience, costs)
-
-
-@pytest.fixture
-def start(store_url: str, queue_settings: QueueSettings, model: Model, book: PlanBook) -> Start:
-    """Return what runs a worker for the length of a context."""
-    return Start(store_url, queue_settings, model, book)
-
-
-def long_job(model: Model) -> Job:
-    return job_for(model, book_for(model, steps=LONG).plans[0])
 
 
 async def test_a_job_becomes_a_picture_with_honest_counts(
@@ -295,66 +247,3 @@ def _finish_elsewhere(url: str, settings: QueueSettings, job: Job) -> None:
     with another_worker(url, settings, lease_ms=60_000) as other:
         claimed = claim_one(other, lane=job.lane, name="other", wait_s=10.0)
         assert other.finish(claimed, a_result(job, "other"), [b"theirs"])
-
-
-async def test_the_card_is_there_while_the_worker_is(
-    queue: RedisGatewayQueue, model: Model, book: PlanBook, start: Start
-) -> None:
-    with start():
-        (card,) = await eventually(queue.cards)
-        assert (card.worker, card.ready, card.busy_until_unix_ms) == ("worker-1", True, 0)
-        assert await queue.book(card.book) == book
-
-    assert await queue.cards() == []
-
-
-async def test_the_card_says_until_when_the_worker_is_busy(
-    queue: RedisGatewayQueue, model: Model, book: PlanBook, start: Start
-) -> None:
-    unit_ms = 30_000 / (LONG * len(model.units.graph))
-    await submitted(queue, long_job(model))
-    with start(replace(QUICK, drain_s=0), costs_for(model, unit_ms)):
-        card = await eventually(lambda: busy_card(queue))
-        busy_ms = card.busy_until_unix_ms - await queue.now_unix_ms()
-
-    assert 20_000 < busy_ms <= 30_000
-
-
-async def busy_card(queue: RedisGatewayQueue) -> Any:
-    cards = await queue.cards()
-    return next((card for card in cards if card.busy_until_unix_ms), None)
-
-
-async def test_whoever_has_an_answer_finds_the_worker_free_again(
-    queue: RedisGatewayQueue, model: Model, book: PlanBook, start: Start
-) -> None:
-    with start(replace(QUICK, heartbeat_s=60.0)):
-        for _ in range(8):
-            job = await submitted(queue, job_for(model, book.plans[0]))
-            await queue.wait(job.id, 30.0)
-            (card,) = await queue.cards()
-            assert card.busy_until_unix_ms == 0
-
-
-async def test_predictions_follow_what_runs_really_took(
-    queue: RedisGatewayQueue, model: Model, book: PlanBook, start: Start
-) -> None:
-    job = await submitted(queue, job_for(model, book.plans[0]))
-    with start():
-        made = await result(queue, job)
-        await eventually(lambda: has_learnt(queue))
-        (card,) = await queue.cards()
-
-    took = made.timing.making_ms / made.plan.predicted_ms
-    assert card.costs.drift.median == pytest.approx(took, rel=0.05)
-
-
-async def test_an_idle_worker_finds_out_by_itself_how_fast_it_is(
-    queue: RedisGatewayQueue, start: Start
-) -> None:
-    with start(replace(QUICK, probe_s=0.0)):
-        await eventually(lambda: has_learnt(queue))
-
-
-async def has_learnt(queue: RedisGatewayQueue) -> bool:
-    return any(card.costs.drift.median > 2 for card in await queue.cards())
