@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import logging
 import signal
@@ -12,6 +11,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import uvicorn
+import uvloop
 
 from app.contract.connection import check_store
 from app.contract.errors import StoreForgets, StoreUnavailable
@@ -66,9 +66,7 @@ def run(settings: Settings) -> None:
         # uvicorn raises the signal again once it has stopped; by then it has been obeyed.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)
-        # Not uvloop: a connection that the store drops fails there with a RuntimeError, which the
-        # store's client does not take for one.
-        asyncio.run(_serve(settings, bound, tracing))
+        uvloop.run(_serve(settings, bound, tracing))
 
 
 def server(settings: Settings, queue: GatewayQueue, tracing: Tracing = OFF) -> uvicorn.Server:

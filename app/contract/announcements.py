@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import redis
 
+from app.contract.shared import TROUBLES
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -63,7 +65,7 @@ class Announcements:
 
     async def _listen_forever(self) -> None:
         while True:
-            with suppress(redis.RedisError, OSError):
+            with suppress(*TROUBLES):
                 await self._listen()
             await asyncio.sleep(RECONNECT_S)
 

@@ -15,7 +15,13 @@ from redis.exceptions import NoPermissionError
 from app.contract import replies
 from app.contract.announcements import Announcements
 from app.contract.cards import WorkerCard
-from app.contract.connection import connect_async, script_text, store_errors, unix_ms
+from app.contract.connection import (
+    connect_async,
+    connect_shared,
+    script_text,
+    store_errors,
+    unix_ms,
+)
 from app.contract.errors import DecodeError, KeyReused, QueueFull, TooManyJobs, WaitTimeout
 from app.contract.jobs import Job, JobState
 from app.contract.keys import Keys
@@ -65,6 +71,7 @@ class RedisGatewayQueue:
         self._news = news
         self._settings = settings
         self._keys = Keys(settings.prefix)
+        self._for_scripts = self._keys.for_scripts()
         self.webhooks = WebhookQueue(client, settings)
         self._scripts = {name: client.register_script(script_text(name)) for name in SCRIPTS}
 
@@ -76,7 +83,7 @@ class RedisGatewayQueue:
             Announcements(connect_async(url, retries=0), channel)
             for channel in (keys.over, keys.told)
         )
-        return cls(connect_async(url), over, told, settings)
+        return cls(connect_shared(url), over, told, settings)
 
     async def aclose(self) -> None:
         """Stop listening and close the connections."""
@@ -177,11 +184,9 @@ class RedisGatewayQueue:
         key = self._tag(tag)
         now_ms = await self.now_unix_ms()
         with store_errors():
-            async with self._client.pipeline() as pipeline:
-                pipeline.zadd(key, {job_id: now_ms})
-                pipeline.zremrangebyrank(key, 0, -TAGGED_JOBS - 1)
-                pipeline.pexpire(key, self._settings.result_ttl_s * 1000)
-                await pipeline.execute()
+            await self._client.zadd(key, {job_id: now_ms})
+            await self._client.zremrangebyrank(key, 0, -TAGGED_JOBS - 1)
+            await self._client.pexpire(key, self._settings.result_ttl_s * 1000)
 
     async def tagged(self, tag: str) -> list[str]:
         """Return the ids of the latest few jobs under a tag, the newest first."""
@@ -286,7 +291,7 @@ class RedisGatewayQueue:
 
     async def _run(self, script: str, *args: Any) -> Any:
         with store_errors():
-            return await self._scripts[script](keys=self._keys.for_scripts(), args=args)
+            return await self._scripts[script](keys=self._for_scripts, args=args)
 
 
 async def _pause(announced: asyncio.Event, seconds: float) -> None:

@@ -46,6 +46,7 @@ class RedisWorkerQueue:
         self._client = client
         self._settings = settings
         self._keys = Keys(settings.prefix)
+        self._for_scripts = self._keys.for_scripts()
         self._scripts = {name: client.register_script(script_text(name)) for name in SCRIPTS}
 
     @classmethod
@@ -164,4 +165,4 @@ class RedisWorkerQueue:
 
     def _run(self, script: str, *args: Any) -> Any:
         with store_errors():
-            return self._scripts[script](keys=self._keys.for_scripts(), args=args)
+            return self._scripts[script](keys=self._for_scripts, args=args)
