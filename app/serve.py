@@ -99,6 +99,8 @@ def log_as_json(level: int = logging.INFO, tracing: Tracing = OFF) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines(tracing.trace_id))
     logging.basicConfig(handlers=[handler], level=level, force=True)
+    # What no line tells need not be found out for each.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
 def warn_if_open(settings: Settings) -> None:

@@ -41,6 +41,9 @@ STALL_FACTOR = 5
 # may be there already, only of what comes again and again.
 CAPTURES = 1
 WANTED = 2
+# A gateway's picture of the workers is older than this: a run so short would be over before anybody
+# could know of it.
+BRIEF_MS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,12 +244,16 @@ class WorkerLoop:
         self._desk = replace(self._desk, costs=self._speed.costs)
 
     def _announce(self, busy_ms: float) -> None:
+        """Tell for how long this worker is busy, if that is worth telling; 0: it is free again."""
+        if 0.0 < busy_ms <= BRIEF_MS:
+            return
         self._busy_until_s = time.monotonic() + busy_ms / 1e3 if busy_ms else 0.0
         self._news.set()
 
     def _announce_free(self) -> None:
-        self._busy_until_s = 0.0
-        self._attempt(self._publish)
+        if self._busy_until_s:
+            self._busy_until_s = 0.0
+            self._attempt(self._publish)
 
     def _heartbeat(self) -> None:
         """Publish the card every heartbeat and whenever there is news; withdraw it at the end."""

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import uuid
-from contextlib import suppress
-from functools import partial
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 from redis.exceptions import NoPermissionError
 
@@ -22,17 +19,19 @@ from app.contract.connection import (
     store_errors,
     unix_ms,
 )
-from app.contract.errors import DecodeError, KeyReused, QueueFull, TooManyJobs, WaitTimeout
+from app.contract.errors import DecodeError, KeyReused, QueueFull, TooManyJobs
 from app.contract.jobs import Job, JobState
 from app.contract.keys import Keys
 from app.contract.ports import Backlog, JobEvent, JobStatus, Quota, StoreMemory
 from app.contract.submission import Newcomer
+from app.contract.watch import Watch
 from app.contract.webhook_queue import WebhookQueue
 from schedules.book import PlanBook
 from schedules.errors import InvalidBook
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    import asyncio
+    from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
     import redis.asyncio
@@ -47,13 +46,9 @@ SCRIPTS = (
     "turn_away",
 )  # fmt: skip
 FULL, OWNER_FULL = -1, -2
-# Announcements wake a waiter at once; this only bounds what a silent network can hide.
-LOOK_AGAIN_S = 5.0
 TAGGED_JOBS = 16
 # As many waiting jobs are looked at one by one; those behind them count by their work.
 LINE_ROWS = 256
-
-T = TypeVar("T")
 
 
 class RedisGatewayQueue:
@@ -68,10 +63,12 @@ class RedisGatewayQueue:
     ) -> None:
         self._client = client
         self._announcements = announcements
+        self._watch = Watch(client, Keys(settings.prefix), announcements)
         self._news = news
         self._settings = settings
         self._keys = Keys(settings.prefix)
         self._for_scripts = self._keys.for_scripts()
+        self._cards: dict[bytes, WorkerCard | None] = {}
         self.webhooks = WebhookQueue(client, settings)
         self._scripts = {name: client.register_script(script_text(name)) for name in SCRIPTS}
 
@@ -155,11 +152,11 @@ class RedisGatewayQueue:
 
     async def wait(self, job_id: str, timeout_s: float) -> Outcome:
         """Return the outcome once there is one; raises WaitTimeout."""
-        return await self._look(job_id, partial(self._outcome, job_id), timeout_s)
+        return await self._watch.outcome(job_id, timeout_s)
 
     async def follow(self, job_id: str, seen: int, timeout_s: float) -> Sequence[bytes] | Outcome:
         """Return the previews beyond the first `seen` once there are any, else the outcome."""
-        return await self._look(job_id, partial(self._unseen, job_id, seen), timeout_s)
+        return await self._watch.news(job_id, seen, timeout_s)
 
     async def status(self, job_id: str) -> JobStatus | None:
         """Return what is known of a job, None when it is unknown or long over."""
@@ -169,6 +166,12 @@ class RedisGatewayQueue:
     async def image(self, job_id: str, index: int) -> bytes | None:
         """Return one finished picture, encoded as its job asked."""
         return None if index < 0 else await self._picture(self._keys.images(job_id), index)
+
+    async def images(self, job_id: str) -> list[bytes]:
+        """Return all finished pictures, in the order of their seeds."""
+        with store_errors():
+            found: Any = await self._client.lrange(self._keys.images(job_id), 0, -1)
+        return list(found)
 
     async def preview(self, job_id: str, index: int) -> bytes | None:
         """Return the first picture as it was shown the `index`-th time, for -1 the last time."""
@@ -237,8 +240,10 @@ class RedisGatewayQueue:
 
     async def cards(self) -> list[WorkerCard]:
         """Return the cards of all live workers; cards of other versions are left out."""
-        decoded = [replies.card(payload) for payload in await self._run("cards")]
-        return [card for card in decoded if card is not None]
+        found, before = await self._run("cards"), self._cards
+        # What has not changed is the very same card: what was reckoned with it stays true.
+        self._cards = {text: before.get(text) or replies.card(text) for text in found}
+        return [card for card in self._cards.values() if card is not None]
 
     async def book(self, digest: str) -> PlanBook | None:
         """Return a published plan book; raises DecodeError when it cannot be read."""
@@ -255,25 +260,6 @@ class RedisGatewayQueue:
             moment: Any = await self._client.time()
         return unix_ms(moment)
 
-    async def _look(
-        self, job_id: str, look: Callable[[], Awaitable[T | None]], timeout_s: float
-    ) -> T:
-        """Return what `look` finds; it looks again whenever the job was announced."""
-        clock = asyncio.get_running_loop()
-        until = clock.time() + timeout_s
-        with self._announcements.of(job_id) as announced:
-            while (found := await look()) is None:
-                left_s = until - clock.time()
-                if left_s <= 0:
-                    raise WaitTimeout(f"job {job_id} had no outcome within {timeout_s:g} s")
-                await _pause(announced, min(left_s, LOOK_AGAIN_S))
-        return found
-
-    async def _unseen(self, job_id: str, seen: int) -> Sequence[bytes] | Outcome | None:
-        with store_errors():
-            previews: Any = await self._client.lrange(self._keys.previews(job_id), seen, -1)
-        return previews or await self._outcome(job_id)
-
     async def _picture(self, key: str, index: int) -> bytes | None:
         with store_errors():
             picture: Any = await self._client.lindex(key, index)
@@ -283,19 +269,6 @@ class RedisGatewayQueue:
         # What callers say, or who they are, becomes no part of a key.
         return self._keys.tag(hashlib.sha256(tag.encode()).hexdigest())
 
-    async def _outcome(self, job_id: str) -> Outcome | None:
-        with store_errors():
-            found: Any = await self._client.hmget(self._keys.job(job_id), ["state", "outcome"])
-        state, payload = found
-        return replies.outcome(state, payload) if payload else None
-
     async def _run(self, script: str, *args: Any) -> Any:
         with store_errors():
             return await self._scripts[script](keys=self._for_scripts, args=args)
-
-
-async def _pause(announced: asyncio.Event, seconds: float) -> None:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await announced.wait()
-    announced.clear()

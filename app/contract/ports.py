@@ -176,6 +176,10 @@ class GatewayQueue(Protocol):
         """Return one finished picture, encoded as its job asked."""
         ...
 
+    async def images(self, job_id: str) -> list[bytes]:
+        """Return all finished pictures, in the order of their seeds."""
+        ...
+
     async def preview(self, job_id: str, index: int) -> bytes | None:
         """Return the first picture as it was shown the `index`-th time (from 0; -1: the last)."""
         ...

@@ -37,6 +37,8 @@ LONGEST_LISTEN_S = 2.0
 # Who stands further back in line changes little for who is next.
 LINE_ROWS = 64
 SHORTEST_LISTEN_S = 0.01
+# For so long the store's clock need not be read again: clocks of machines keep pace meanwhile.
+CLOCK_KEPT_S = 5.0
 
 
 class RedisWorkerQueue:
@@ -47,6 +49,7 @@ class RedisWorkerQueue:
         self._settings = settings
         self._keys = Keys(settings.prefix)
         self._for_scripts = self._keys.for_scripts()
+        self._clock = (0, float("-inf"))  # a reading of the store's, and when it was taken here
         self._scripts = {name: client.register_script(script_text(name)) for name in SCRIPTS}
 
     @classmethod
@@ -119,6 +122,10 @@ class RedisWorkerQueue:
 
     def now_unix_ms(self) -> int:
         """Return the store's clock, the only clock deadlines are measured by."""
+        read_unix_ms, read_s = self._clock
+        passed_s = time.monotonic() - read_s
+        if passed_s < CLOCK_KEPT_S:
+            return read_unix_ms + int(passed_s * 1000)
         with store_errors():
             moment: Any = self._client.time()
         return unix_ms(moment)
@@ -129,6 +136,7 @@ class RedisWorkerQueue:
         now, quiet_ms, workers, arrivals, *found = self._run(
             "line", lane.name, lease_ms, *self._limits(), LINE_ROWS
         )
+        self._clock = (now, time.monotonic())
         if not found:
             return [], quiet_ms / 1000
         line = replies.line(now, found, arrivals, max(workers, 1))
