@@ -134,9 +134,11 @@ def _shared(
         wait_ms = expected_wait_ms(load, tariff.card, None)
         return wait_ms, _planned(ask, tariff, wait_ms + load.overhead_ms)
     newcomer = Waiting(ask.budget_ms - load.overhead_ms, ask.images, floor=ask.min_quality)
-    if not room.has_place_for(newcomer):
+    ample = room.is_ample_for(newcomer)
+    if not ample and not room.has_place_for(newcomer):
         return expected_wait_ms(load, tariff.card, room), None
-    for rung in range(room.ceiling_with(newcomer), -1, -1):
+    highest = room.ladder.top if ample else room.ceiling_with(newcomer)
+    for rung in range(highest, -1, -1):
         wait_ms = expected_wait_ms(load, tariff.card, room, rung)
         limit = room.ladder.limit(rung)
         outcome = _planned(ask, tariff, wait_ms + load.overhead_ms, limit)

@@ -266,6 +266,11 @@ class Room:
     ladder: Ladder
     crew: Crew
 
+    def is_ample_for(self, newcomer: Waiting) -> bool:
+        """Return whether all can have the best there is, the newcomer and the expected as well."""
+        demand = _Demand((*self.waiting, newcomer, *self.expected), self.ladder)
+        return bool(demand.kept(self.crew, self.ladder.top).all())
+
     def has_place_for(self, newcomer: Waiting) -> bool:
         """Return whether everyone who waits stays in time when the newcomer joins."""
         if not self.waiting:

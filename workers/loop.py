@@ -8,6 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import compress
 from typing import TYPE_CHECKING
 
 from app.contract.errors import StoreUnavailable
@@ -29,8 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from app.contract.cards import WorkerCard
-    from app.contract.jobs import Result
-    from app.contract.ports import Claimed, WorkerQueue
+    from app.contract.ports import Claimed, Made, WorkerQueue
     from workers.previews import Show
     from workers.speed import Took
     from workers.telemetry import WorkerMetrics
@@ -199,21 +199,20 @@ class WorkerLoop:
         def since_claim_ms() -> float:
             return (time.monotonic() - claimed_s) * 1e3
 
-        done: list[tuple[Claimed, Result]] = []
-        for claim, result, images in results(self._desk, claims, ran, since_claim_ms):
-            if self._persist(claim, result, images):
-                done.append((claim, result))
-            else:
-                self._metrics.lease_lost()
+        made = results(self._desk, claims, ran, since_claim_ms)
+        stored = self._persist(made)
+        for _ in range(stored.count(False)):
+            self._metrics.lease_lost()
         self._metrics.ran(ran)
+        done = [(claim, result) for claim, result, _ in compress(made, stored)]
         self._attempt(lambda: self._traces.finished(done, ran.rendered, claimed_s), "trace jobs")
 
-    def _persist(self, claim: Claimed, result: Result, images: Sequence[bytes]) -> bool:
-        """Store a finished result, through short outages of the store too."""
+    def _persist(self, made: Sequence[Made]) -> list[bool]:
+        """Store finished results, through short outages of the store too."""
         until_s = time.monotonic() + self._settings.stall_s
         while True:
             try:
-                return self._queue.finish(claim, result, images)
+                return self._queue.finish_all(made)
             except StoreUnavailable:
                 if time.monotonic() > until_s:
                     raise

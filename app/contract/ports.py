@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from schedules.book import PlanBook
 
     Choose = Callable[[Line], Sequence[str]]
+    Made = tuple["Claimed", Result, Sequence[bytes]]
 
 
 NOBODY = Line(())
@@ -266,6 +267,10 @@ class WorkerQueue(Protocol):
 
     def finish(self, claim: Claimed, result: Result, images: Sequence[bytes]) -> bool:
         """Store the result and pictures; False when the lease was lost and nothing was stored."""
+        ...
+
+    def finish_all(self, made: Sequence[Made]) -> list[bool]:
+        """Do for each job of a batch what `finish` does, all at once."""
         ...
 
     def preview(self, claim: Claimed, number: int, picture: bytes) -> bool:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from app.contract.cards import WorkerCard
     from app.contract.jobs import Failure, Result
     from app.contract.lanes import Lane
-    from app.contract.ports import Choose
+    from app.contract.ports import Choose, Made
     from app.contract.settings import QueueSettings
     from schedules.book import PlanBook
 
@@ -81,9 +81,17 @@ class RedisWorkerQueue:
 
     def finish(self, claim: Claimed, result: Result, images: Sequence[bytes]) -> bool:
         """Store the result and pictures; False when the lease was lost and nothing was stored."""
+        return self.finish_all([(claim, result, images)])[0]
+
+    def finish_all(self, made: Sequence[Made]) -> list[bool]:
+        """Do for each job of a batch what `finish` does, all at once."""
         ttl_ms = self._settings.result_ttl_s * 1000
-        done = self._run("finish", claim.job.id, claim.token, result.encode(), ttl_ms, *images)
-        return bool(done)
+        parts = [
+            part
+            for claim, result, images in made
+            for part in (claim.job.id, claim.token, result.encode(), len(images), *images)
+        ]
+        return [bool(done) for done in self._run("finish", ttl_ms, *parts)]
 
     def preview(self, claim: Claimed, number: int, picture: bytes) -> bool:
         """Show preview `number` (from 0) of the first picture; False when the lease was lost."""
