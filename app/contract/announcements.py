@@ -27,7 +27,8 @@ class Announcements:
 
     Laws: there is one connection for all waiters. Messages sent while it was down are lost, which
     is why a waiter must look at the store before it sleeps and whenever it is woken. `client`
-    must not retry by itself. Belongs to one event loop.
+    must not retry by itself. Belongs to one event loop. While it `is_listening`, whoever waits
+    already is woken by what is announced from now on.
     """
 
     def __init__(self, client: redis.asyncio.Redis, channel: str) -> None:
@@ -35,6 +36,7 @@ class Announcements:
         self._channel = channel
         self._waiters: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
         self._task: asyncio.Task[None] | None = None
+        self.is_listening = False
 
     @contextmanager
     def of(self, job_id: str) -> Iterator[asyncio.Event]:
@@ -67,6 +69,7 @@ class Announcements:
         while True:
             with suppress(*TROUBLES):
                 await self._listen()
+            self.is_listening = False
             await asyncio.sleep(RECONNECT_S)
 
     async def _listen(self) -> None:
@@ -87,6 +90,7 @@ class Announcements:
 
     def _wake(self, message: dict[str, Any]) -> None:
         if message["type"] == "subscribe":
+            self.is_listening = True
             woken = [event for events in self._waiters.values() for event in events]
         elif message["type"] == "message":
             woken = list(self._waiters.get(message["data"].decode(), ()))

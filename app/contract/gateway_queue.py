@@ -99,6 +99,7 @@ class RedisGatewayQueue:
         webhook: str = "",
     ) -> int:
         """Accept a job whose deadline is `budget_ms` from now; return the deadline (unix ms)."""
+        self._watch.expect(job.id)
         news = Newcomer(job, budget_ms, most_live, once, met_others, webhook)
         reply = await self._run("submit", *news.arguments(self._settings))
         if reply == FULL:

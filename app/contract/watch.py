@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # Announcements wake a waiter at once; this only bounds what a silent network can hide.
 LOOK_AGAIN_S = 5.0
+# Nobody may ever wait for a job; of so many the oldest is looked for at first again.
+MOST_EXPECTED = 1024
 
 T = TypeVar("T")
 
@@ -35,6 +37,17 @@ class Watch:
         self._client = client
         self._keys = keys
         self._announcements = announcements
+        self._expected: dict[str, tuple[ExitStack, asyncio.Event]] = {}
+
+    def expect(self, job_id: str) -> None:
+        """Listen for a job that is about to be queued: who waits for it need not look first."""
+        if not self._announcements.is_listening or job_id in self._expected:
+            return
+        if len(self._expected) >= MOST_EXPECTED:
+            self._expected.pop(next(iter(self._expected)))[0].close()
+        listening = ExitStack()
+        announced = listening.enter_context(self._announcements.of(job_id))
+        self._expected[job_id] = listening, announced
 
     async def outcome(self, job_id: str, timeout_s: float) -> Outcome:
         """Return the outcome once there is one; raises WaitTimeout."""
@@ -50,13 +63,20 @@ class Watch:
         """Return what `look` finds; it looks again whenever the job was announced."""
         clock = asyncio.get_running_loop()
         until = clock.time() + timeout_s
-        with self._announcements.of(job_id) as announced:
-            while (found := await look()) is None:
-                left_s = until - clock.time()
-                if left_s <= 0:
+        with ExitStack() as listening:
+            known = self._expected.pop(job_id, None)
+            if known is None:
+                announced = listening.enter_context(self._announcements.of(job_id))
+                announced.set()
+            else:
+                listening.push(known[0])
+                announced = known[1]
+            while True:
+                await _pause(announced, min(max(until - clock.time(), 0.0), LOOK_AGAIN_S))
+                if (found := await look()) is not None:
+                    return found
+                if clock.time() >= until:
                     raise WaitTimeout(f"job {job_id} had no outcome within {timeout_s:g} s")
-                await _pause(announced, min(left_s, LOOK_AGAIN_S))
-        return found
 
     async def _unseen(self, job_id: str, seen: int) -> Sequence[bytes] | Outcome | None:
         with store_errors():
@@ -71,7 +91,8 @@ class Watch:
 
 
 async def _pause(announced: asyncio.Event, seconds: float) -> None:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await announced.wait()
+    if not announced.is_set():
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await announced.wait()
     announced.clear()
