@@ -37,7 +37,10 @@ class Line:
         self._connection = connection
         self._failed = False
         self._waiting: deque[asyncio.Future[Any]] = deque()
+        self._unsent: list[bytes] = []
+        self._more = asyncio.Event()
         self._reading = asyncio.create_task(self._read())
+        self._sending = asyncio.create_task(self._send())
 
     @property
     def is_open(self) -> bool:
@@ -49,21 +52,34 @@ class Line:
         packed = self._connection.pack_command(*command)
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting.append(answer)
+        self._unsent += packed
+        self._more.set()
         try:
             async with asyncio.timeout(timeout_s):
-                await self._connection.send_packed_command(packed, check_health=False)
                 return await answer
-        except TROUBLES as error:
-            broken = _broken(error)
-            self._fail(broken)
+        except TimeoutError as error:
+            late = redis.TimeoutError("the answer is late")
+            self._fail(late)
             self._reading.cancel()
-            raise broken from error
+            raise late from error
 
     async def aclose(self) -> None:
         """Close the connection; who still waits gets an error."""
         self._fail(redis.ConnectionError("the connection was closed"))
         self._reading.cancel()
         await asyncio.gather(self._reading, return_exceptions=True)
+
+    async def _send(self) -> None:
+        """Send what was asked for since the last time, all in one."""
+        try:
+            while True:
+                await self._more.wait()
+                self._more.clear()
+                unsent, self._unsent = self._unsent, []
+                await self._connection.send_packed_command(unsent, check_health=False)
+        except TROUBLES as error:
+            self._fail(_broken(error))
+            self._reading.cancel()
 
     async def _read(self) -> None:
         try:
@@ -72,6 +88,7 @@ class Line:
         except TROUBLES as error:
             self._fail(_broken(error))
         finally:
+            self._sending.cancel()
             await self._connection.disconnect(nowait=True)
 
     async def _next(self) -> Any:
