@@ -219,7 +219,8 @@ class _Demand:
         own_ms = self._images * self._each_ms[rungs]
         lone_ms = np.maximum.accumulate(self._lone_ms[rungs])
         before_ms = np.concatenate(((0.0,), np.cumsum(own_ms)[:-1]))[: len(own_ms)]
-        return crew.after_each(before_ms) + own_ms + lone_ms <= self._left_ms
+        in_time: NDArray[np.bool_] = crew.after_each(before_ms) + own_ms + lone_ms <= self._left_ms
+        return in_time
 
 
 def kept(waiting: Sequence[Waiting], ladder: Ladder, crew: Crew, ceiling: int) -> frozenset[int]:

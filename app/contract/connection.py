@@ -108,10 +108,10 @@ def connect_shared(url: str) -> SharedClient:
     """Return an asyncio client whose callers share one connection; otherwise like the others."""
     retry = AsyncRetry(ExponentialBackoff(cap=0.2, base=0.02), 0)
     with _url_errors():
-        client: SharedClient = SharedClient.from_url(
+        pool = redis.asyncio.ConnectionPool.from_url(
             url, socket_connect_timeout=CONNECT_TIMEOUT_S, socket_timeout=None, retry=retry
         )
-    return client
+    return SharedClient(connection_pool=pool)
 
 
 @contextmanager

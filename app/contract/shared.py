@@ -150,6 +150,7 @@ class SharedClient(redis.asyncio.Redis):
         if line is not None:
             await line.aclose()
         await super().aclose(close_connection_pool)
+        await self.connection_pool.disconnect()
 
     async def _ask(self, command: tuple[Any, ...]) -> Any:
         line = self._line
@@ -160,7 +161,8 @@ class SharedClient(redis.asyncio.Redis):
     async def _opened(self) -> Line:
         async with self._connecting:
             if self._line is None or not self._line.is_open:
-                connection = self.connection_pool.make_connection()
+                pool: Any = self.connection_pool
+                connection = pool.make_connection()
                 try:
                     async with asyncio.timeout(self._timeout_s):
                         await connection.connect()
