@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -37,17 +37,18 @@ async def test_everybody_gets_the_own_answer_on_one_connection(
 
 
 async def test_who_stops_waiting_harms_nobody(client: SharedClient) -> None:
-    leaving = asyncio.create_task(client.eval(SLOW, 0))
-    others = [asyncio.create_task(client.echo(str(n))) for n in range(3)]
+    leaving: asyncio.Future[Any] = asyncio.ensure_future(client.eval(SLOW, 0))
+    others: list[asyncio.Future[Any]] = [
+        asyncio.ensure_future(client.echo(str(n))) for n in range(3)
+    ]
     await asyncio.sleep(0)
     leaving.cancel()
     assert await asyncio.gather(*others) == [b"0", b"1", b"2"]
 
 
 async def test_an_error_is_told_to_who_made_it_only(client: SharedClient) -> None:
-    wrong, right = await asyncio.gather(
-        client.eval("return redis.call('NONSENSE')", 0), client.echo("x"), return_exceptions=True
-    )
+    asked: list[Any] = [client.eval("return redis.call('NONSENSE')", 0), client.echo("x")]
+    wrong, right = await asyncio.gather(*asked, return_exceptions=True)
     assert isinstance(wrong, Exception)
     assert right == b"x"
 
@@ -57,7 +58,9 @@ async def test_who_waits_on_a_connection_that_is_cut_asks_again(
 ) -> None:
     number = await client.client_id()
     store.client_pause(300)
-    asking = [asyncio.create_task(client.echo(str(n))) for n in range(5)]
+    asking: list[asyncio.Future[Any]] = [
+        asyncio.ensure_future(client.echo(str(n))) for n in range(5)
+    ]
     store.client_kill_filter(_id=str(number))
     assert await asyncio.gather(*asking) == [str(n).encode() for n in range(5)]
     assert await client.client_id() != number
