@@ -15,19 +15,20 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import TYPE_CHECKING
 
-from schedules.planner import Choice, Infeasible, plan, prices
-from schedules.replanning import limited
-from schedules.sharing import Crew, Ladder, Room, Waiting, expected
+from app.tariffs import Tariffs
+from schedules.planner import Choice, Infeasible, pick
+from schedules.sharing import Crew, Room, Waiting, expected
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from app.contract.cards import WorkerCard
     from app.contract.ports import Backlog
+    from app.tariffs import Tariff
     from schedules.book import PlanBook, Quality
 
 OVERHEAD_SAMPLES = 64
@@ -55,6 +56,7 @@ class Load:
     now_unix_ms: float
     overhead_ms: float
     overhead_stray_ms: float = 0.0
+    tariffs: Tariffs = field(default_factory=Tariffs, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,61 +103,65 @@ def admit(ask: Ask, book: PlanBook, load: Load) -> Verdict:
     """Decide on a request. Under the same load, more budget never gives worse quality."""
     if not load.cards:
         return Nobody()
-    best = max((p.quality for p in book.plans), key=lambda quality: quality.value)
+    tariffs = load.tariffs.of(book, load.cards)
+    best = tariffs[0].of(ask.images)[0].plan.quality
     if ask.min_quality > best.value:
         return TooGood(best)
-    card = expected_card(load, book)
-    room = room_of(load, card, book)
-    wait_ms, outcome = _shared(ask, book, load, card, room)
+    tariff = expected_tariff(load, tariffs)
+    room = room_of(load, tariff)
+    wait_ms, outcome = _shared(ask, load, tariff, room)
     if isinstance(outcome, Infeasible) and not wait_ms and _has_odds(ask, outcome, load):
         ample = replace(ask, budget_ms=outcome.minimum_ms)
-        outcome = _planned(ample, book, card, load.overhead_ms)
+        outcome = _planned(ample, tariff, load.overhead_ms)
     if room is None and outcome is not None:
         least_ms = _whole(wait_ms + load.overhead_ms + outcome.fastest.p95_ms)
     else:
-        gone_ms = expected_wait_ms(load, card, room) + load.overhead_ms
-        least_ms = minimum_ms(ask, book, card, gone_ms)
+        gone_ms = expected_wait_ms(load, tariff.card, room) + load.overhead_ms
+        least_ms = minimum_ms(ask, tariff, gone_ms)
     if isinstance(outcome, Choice):
-        return Admit(outcome, card, wait_ms, least_ms)
-    return _refuse(ask, book, load, least_ms)
+        return Admit(outcome, tariff.card, wait_ms, least_ms)
+    return _refuse(ask, load, tariffs, least_ms)
 
 
 def _shared(
-    ask: Ask, book: PlanBook, load: Load, card: WorkerCard, room: Room | None
+    ask: Ask, load: Load, tariff: Tariff, room: Room | None
 ) -> tuple[float, Choice | Infeasible | None]:
     """Return the wait and the best plan under the ceiling that those who wait share with this one.
 
     None stands for a plan where somebody who waits would have to be late.
     """
     if room is None:
-        wait_ms = expected_wait_ms(load, card, None)
-        return wait_ms, _planned(ask, book, card, wait_ms + load.overhead_ms)
+        wait_ms = expected_wait_ms(load, tariff.card, None)
+        return wait_ms, _planned(ask, tariff, wait_ms + load.overhead_ms)
     newcomer = Waiting(ask.budget_ms - load.overhead_ms, ask.images, floor=ask.min_quality)
-    if not room.has_place_for(newcomer):
-        return expected_wait_ms(load, card, room), None
-    for rung in range(room.ceiling_with(newcomer), -1, -1):
-        wait_ms = expected_wait_ms(load, card, room, rung)
-        within = limited(book, room.ladder.limit(rung), ask.min_quality)
-        outcome = _planned(ask, within, card, wait_ms + load.overhead_ms)
+    ample = room.is_ample_for(newcomer)
+    if not ample and not room.has_place_for(newcomer):
+        return expected_wait_ms(load, tariff.card, room), None
+    highest = room.ladder.top if ample else room.ceiling_with(newcomer)
+    for rung in range(highest, -1, -1):
+        wait_ms = expected_wait_ms(load, tariff.card, room, rung)
+        limit = room.ladder.limit(rung)
+        outcome = _planned(ask, tariff, wait_ms + load.overhead_ms, limit)
         if isinstance(outcome, Choice):
             break
     return wait_ms, outcome
 
 
-def room_of(load: Load, card: WorkerCard, book: PlanBook) -> Room | None:
+def room_of(load: Load, tariff: Tariff) -> Room | None:
     """Return what a request finds, in times of one worker; None: nobody waits or is expected."""
     line = load.backlog.line
     coming = expected(line.arrivals)
     if not line.queued and not coming:
         return None
     waiting = tuple(queued.waiting for queued in line.queued)
-    ladder = Ladder.of(book, card.costs, card.max_batch)
-    return Room(waiting, tuple(coming), ladder, _crew(load, card))
+    return Room(waiting, tuple(coming), tariff.ladder, _crew(load, tariff.card))
 
 
 def _crew(load: Load, card: WorkerCard) -> Crew:
     """Return when each worker is free, and how much faster than `card`'s it is."""
     free_ms = (max(0.0, c.busy_until_unix_ms - load.now_unix_ms) for c in load.cards)
+    if len(load.cards) == 1:
+        return Crew(tuple(free_ms), (1.0,))
     speeds = (_full_step_ms(card) / _full_step_ms(c) for c in load.cards)
     return Crew(tuple(free_ms), tuple(speeds))
 
@@ -178,9 +184,10 @@ def expected_wait_ms(load: Load, card: WorkerCard, room: Room | None, ceiling: i
     return room.wait_ms(backlog.jobs, ceiling, unseen_ms)
 
 
-def _planned(ask: Ask, book: PlanBook, card: WorkerCard, taken_ms: float) -> Choice | Infeasible:
-    floor = ask.min_quality
-    return plan(ask.budget_ms, taken_ms, book, card.costs, batch=ask.images, min_quality=floor)
+def _planned(
+    ask: Ask, tariff: Tariff, taken_ms: float, limit: float = math.inf
+) -> Choice | Infeasible:
+    return pick(ask.budget_ms, taken_ms, tariff.within(ask.images, ask.min_quality, limit))
 
 
 def _has_odds(ask: Ask, outcome: Infeasible, load: Load) -> bool:
@@ -189,33 +196,32 @@ def _has_odds(ask: Ask, outcome: Infeasible, load: Load) -> bool:
     return usual_ms + outcome.fastest.predicted_ms <= ask.budget_ms
 
 
-def expected_card(load: Load, book: PlanBook) -> WorkerCard:
-    """Return the worker the plan must fit: of those free first, the slowest."""
-    free_at = {c.worker: max(c.busy_until_unix_ms, load.now_unix_ms) for c in load.cards}
-    first = min(free_at.values())
-    return slowest([card for card in load.cards if free_at[card.worker] == first], book)
+def expected_tariff(load: Load, tariffs: Sequence[Tariff]) -> Tariff:
+    """Return that of the worker the plan must fit: of those free first, the slowest."""
+    free_at = [max(t.card.busy_until_unix_ms, load.now_unix_ms) for t in tariffs]
+    first = min(free_at)
+    return slowest([t for t, free in zip(tariffs, free_at, strict=True) if free == first])
 
 
-def slowest(cards: Sequence[WorkerCard], book: PlanBook) -> WorkerCard:
-    """Return the worker that takes longest for its fastest plan."""
-    if len(cards) == 1:
-        return cards[0]
-    return max(cards, key=lambda card: minimum_ms(Ask(0.0), book, card, 0.0))
+def slowest(tariffs: Sequence[Tariff]) -> Tariff:
+    """Return that of the worker that takes longest for its fastest plan."""
+    if len(tariffs) == 1:
+        return tariffs[0]
+    return max(tariffs, key=lambda tariff: minimum_ms(Ask(0.0), tariff, 0.0))
 
 
-def minimum_ms(ask: Ask, book: PlanBook, card: WorkerCard, taken_ms: float) -> float:
+def minimum_ms(ask: Ask, tariff: Tariff, taken_ms: float) -> float:
     """Return the smallest whole budget that one worker can promise when `taken_ms` are gone."""
-    able = [p for p in book.plans if p.quality.value >= ask.min_quality]
-    fastest_ms = min(offer.p95_ms for offer in prices(able, card.costs, batch=ask.images))
-    return _whole(taken_ms + fastest_ms)
+    able = tariff.within(ask.images, ask.min_quality)
+    return _whole(taken_ms + min(offer.p95_ms for offer in able))
 
 
 def _whole(ms: float) -> float:
     return float(math.ceil(ms))
 
 
-def _refuse(ask: Ask, book: PlanBook, load: Load, needed_ms: float) -> TooSmall | Queued:
-    idle = _planned(ask, book, slowest(load.cards, book), load.overhead_ms)
+def _refuse(ask: Ask, load: Load, tariffs: Sequence[Tariff], needed_ms: float) -> TooSmall | Queued:
+    idle = _planned(ask, slowest(tariffs), load.overhead_ms)
     if isinstance(idle, Infeasible) and not _has_odds(ask, idle, load):
         return TooSmall(_whole(idle.minimum_ms))
     return Queued(max(1, math.ceil((needed_ms - ask.budget_ms) / 1000)), needed_ms)

@@ -9,6 +9,7 @@ from app import schemas
 from app.admission import Ask, minimum_ms, slowest
 from app.capacity import uncached
 from app.contract.jobs import Failure, Result
+from app.tariffs import Tariff
 from schedules.planner import price
 
 if TYPE_CHECKING:
@@ -158,7 +159,8 @@ def _failure(failure: Failure) -> schemas.FailureBody:
 
 
 def _frontier(offer: Offer, overhead_ms: float) -> schemas.FrontierBody:
-    card = slowest(offer.cards, offer.book)
+    tariff = slowest([Tariff(offer.book, card) for card in offer.cards])
+    card = tariff.card
     frontier = offer.book.frontier(card.costs)
     capacity = uncached(offer.cards, len(offer.book.graph))
     return schemas.FrontierBody(
@@ -166,7 +168,7 @@ def _frontier(offer: Offer, overhead_ms: float) -> schemas.FrontierBody:
         width=offer.size[0],
         height=offer.size[1],
         workers=len(offer.cards),
-        minimum_latency_ms=minimum_ms(Ask(0.0), offer.book, card, overhead_ms),
+        minimum_latency_ms=minimum_ms(Ask(0.0), tariff, overhead_ms),
         preview_ms=_rounded(max(card.costs.preview_ms for card in offer.cards)),
         uncached=schemas.CapacityBody(
             steps=capacity.steps,

@@ -74,6 +74,7 @@ class Decider:
         backlog = await self.queue.backlog(offer.lane, horizon_ms)
         now_unix_ms = (await self.fleet.read()).now_unix_ms
         own_ms = overhead_ms, self.overhead.stray_ms
-        load = admission.Load(offer.cards, backlog, now_unix_ms, *own_ms)
+        tariffs = self.fleet.tariffs
+        load = admission.Load(offer.cards, backlog, now_unix_ms, *own_ms, tariffs)
         ask = admission.Ask(request.budget_ms, request.num_images, request.min_quality)
         return admission.admit(ask, offer.book, load)

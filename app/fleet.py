@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from app.contract.errors import DecodeError
 from app.contract.lanes import Lane
 from app.errors import FieldError, InvalidRequest, NoWorkers
+from app.tariffs import Tariffs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -125,6 +126,7 @@ class FleetReader:
     """Reads the fleet from the queue at most once in `ttl_s`, however many ask at once."""
 
     def __init__(self, queue: GatewayQueue, ttl_s: float, clock: Callable[[], float]) -> None:
+        self.tariffs = Tariffs()
         self._queue = queue
         self._ttl_s = ttl_s
         self._clock = clock

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from pydantic import BaseModel
 
 from app import answers, idempotency, schemas
@@ -241,7 +241,7 @@ def encoding_of(wish: schemas.GenerateRequest, wanted: str = JSON) -> Encoding:
 
 def body(message: BaseModel, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """Write a body as JSON, leaving out optional parts that do not apply to it."""
-    return JSONResponse(message.model_dump(mode="json"), status, headers)
+    return Response(message.model_dump_json(), status, headers, media_type=JSON)
 
 
 async def left(request: Request) -> None:

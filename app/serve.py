@@ -12,6 +12,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import uvicorn
+import uvloop
 
 from app.contract.connection import check_store
 from app.contract.errors import StoreForgets, StoreUnavailable
@@ -68,9 +69,7 @@ def run(settings: Settings) -> None:
         # uvicorn raises the signal again once it has stopped; by then it has been obeyed.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)
-        # Not uvloop: a connection that the store drops fails there with a RuntimeError, which the
-        # store's client does not take for one.
-        asyncio.run(serve(settings, bound, tracing, seen=seen))
+        uvloop.run(serve(settings, bound, tracing, seen=seen))
 
 
 def server(settings: Settings, queue: GatewayQueue, tracing: Tracing = OFF) -> uvicorn.Server:
@@ -103,6 +102,8 @@ def log_as_json(level: int = logging.INFO, tracing: Tracing = OFF) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines(tracing.trace_id))
     logging.basicConfig(handlers=[handler], level=level, force=True)
+    # What no line tells need not be found out for each.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
 def warn_if_open(settings: Settings) -> None:

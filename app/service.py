@@ -207,18 +207,20 @@ class Service:
         return await self.fleet.read()
 
     async def _outcome(self, accepted: Accepted, gone: Gone) -> Outcome:
-        waiting = asyncio.create_task(self._wait(accepted))
         leaving = asyncio.create_task(gone())
         try:
-            await asyncio.wait({waiting, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            if waiting.done():
-                return waiting.result()
+            async with asyncio.timeout(None) as presence:
+                end = partial(_end, presence)
+                leaving.add_done_callback(end)
+                try:
+                    return await self._wait(accepted)
+                finally:
+                    leaving.remove_done_callback(end)
+        except TimeoutError:
             await self._let_go(accepted)
-            raise errors.CallerGone("The caller disconnected.")
+            raise errors.CallerGone("The caller disconnected.") from None
         finally:
-            waiting.cancel()
             leaving.cancel()
-            await asyncio.gather(waiting, leaving, return_exceptions=True)
 
     async def _wait(self, accepted: Accepted) -> Outcome:
         with self.tracing.span("wait"):
@@ -272,10 +274,8 @@ class Service:
         return Accepted(status, request.budget_ms, created, started_s, first=False, kept=True)
 
     async def _images(self, result: Result) -> tuple[bytes, ...]:
-        numbers = range(len(result.seeds))
-        found = await asyncio.gather(*(self.queue.image(result.job_id, n) for n in numbers))
-        images = tuple(image for image in found if image is not None)
-        if len(images) < len(found):
+        images = tuple(await self.queue.images(result.job_id))
+        if len(images) < len(result.seeds):
             raise errors.JobFailed("The pictures are no longer in the store.")
         return images
 
@@ -286,3 +286,7 @@ class Service:
             return
         total_ms = result.timing.total_ms
         self.telemetry.finished(accepted.job.model, result, total_ms, accepted.budget_ms)
+
+
+def _end(presence: asyncio.Timeout, _left: asyncio.Task[None]) -> None:
+    presence.reschedule(0.0)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from schedules.book import Plan, PlanBook
     from schedules.cost import CostModel
@@ -75,13 +75,24 @@ def plan(
     """
     floor = min(min_quality, max(p.quality.value for p in book.plans))
     able = (p for p in book.plans if p.quality.value >= floor)
-    priced = sorted(prices(able, costs, margin, batch), key=_worth, reverse=True)
-    fastest = min(priced, key=lambda candidate: candidate.p95_ms)
-    fitting = [candidate for candidate in priced if wait_ms + candidate.p95_ms <= budget_ms]
+    return pick(budget_ms, wait_ms, ranked(able, costs, margin, batch))
+
+
+def ranked(
+    plans: Iterable[Plan], costs: CostModel, margin: float = 1.0, batch: int = 1
+) -> list[Priced]:
+    """Predict what each plan costs, the best one first."""
+    return sorted(prices(plans, costs, margin, batch), key=_worth, reverse=True)
+
+
+def pick(budget_ms: float, wait_ms: float, offers: Sequence[Priced]) -> Choice | Infeasible:
+    """Pick from plans that `ranked` gave as `plan` does."""
+    fastest = min(offers, key=lambda candidate: candidate.p95_ms)
+    fitting = [candidate for candidate in offers if wait_ms + candidate.p95_ms <= budget_ms]
     if not fitting:
         return Infeasible(wait_ms + fastest.p95_ms, fastest)
     picked = fitting[0]
-    better = [c for c in priced if c.plan.quality.value > picked.plan.quality.value]
+    better = [c for c in offers if c.plan.quality.value > picked.plan.quality.value]
     next_better = min(better, key=lambda c: c.p95_ms, default=None)
     return Choice(picked, tuple(fitting[1:4]), next_better, fastest)
 

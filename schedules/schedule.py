@@ -93,12 +93,14 @@ class Schedule:
 
     def normalised(self, graph: UnitGraph) -> Self:
         """Return the same pictures' schedule without computes whose result nobody reads."""
-        lean = (normalised_row(row, graph) for row in self.computes[1:])
-        return type(self)((self.computes[0], *lean))
+        # Few rows differ, and this is done for every batch.
+        lean = {row: normalised_row(row, graph) for row in set(self.computes[1:])}
+        return type(self)((self.computes[0], *(lean[row] for row in self.computes[1:])))
 
     def work(self, graph: UnitGraph) -> tuple[tuple[Work, ...], ...]:
         """Return what happens to each unit at each step."""
-        return tuple(work_of(row, graph) for row in self.computes)
+        work = {row: work_of(row, graph) for row in set(self.computes)}
+        return tuple(work[row] for row in self.computes)
 
     def reuses(self, graph: UnitGraph) -> tuple[Reuse, ...]:
         """Return every reuse of a run, step after step, units in execution order."""

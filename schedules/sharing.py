@@ -16,10 +16,14 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Self
 
+import numpy as np
+
 from schedules.planner import prices
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
     from schedules.book import PlanBook
     from schedules.cost import CostModel
@@ -155,11 +159,19 @@ class Crew:
     free_ms: tuple[float, ...]
     speeds: tuple[float, ...]
 
+    def after_each(self, works_ms: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the same as `after` for each of several amounts of work."""
+        if len(self.free_ms) == 1:
+            return self.free_ms[0] + works_ms / self.speeds[0]
+        return np.array([self.after(work_ms) for work_ms in works_ms.tolist()])
+
     def after(self, work_ms: float) -> float:
         """Return when the first worker is free with `work_ms` done, each at its own speed.
 
         Never earlier for more work.
         """
+        if len(self.free_ms) == 1:
+            return self.free_ms[0] + work_ms / self.speeds[0]
         order = sorted(zip(self.free_ms, self.speeds, strict=True))
         done, speed, end = 0.0, 0.0, (float("inf"), 0.0)
         for (free, own), (following, _) in pairwise([*order, end]):
@@ -183,31 +195,32 @@ def expected(arrivals: Sequence[Arrival]) -> list[Waiting]:
     return [Waiting(a.budget_ms + shift_ms - a.age_ms, a.images) for a in arrivals]
 
 
-@dataclass(frozen=True, slots=True)
 class _Demand:
-    """Those who can be kept as numbers, in deadline order: their place, rungs, pictures, time."""
+    """Those who can be kept, in deadline order, as arrays: this is asked for every request."""
 
-    rows: tuple[tuple[int, int, int, int, float], ...]
+    def __init__(self, waiting: Sequence[Waiting], ladder: Ladder) -> None:
+        told = [(w.left_ms, w.images, w.quality, w.floor) for w in waiting]
+        left_ms, images, quality, floor = np.array(told, float).reshape(-1, 4).T
+        lowest = np.minimum(np.searchsorted(ladder.qualities, floor), ladder.top)
+        highest = np.minimum(np.searchsorted(ladder.qualities, quality), ladder.top)
+        full = np.minimum(images, ladder.max_batch).astype(int) - 1
+        beyond = np.maximum(1.0, images / ladder.max_batch)
+        run_ms = np.array(ladder.batch_ms)[lowest, full] * beyond
+        order = np.argsort(left_ms, kind="stable")
+        self.places = order[(run_ms <= left_ms)[order]]
+        self._left_ms, self._images = left_ms[self.places], images[self.places]
+        self._lowest = lowest[self.places]
+        self._highest = np.maximum(highest, lowest)[self.places]
+        self._each_ms, self._lone_ms = np.array(ladder.each_ms), np.array(ladder.lone_ms)
 
-    @classmethod
-    def of(cls, waiting: Sequence[Waiting], ladder: Ladder) -> Self:
-        rows = [
-            (i, w.lowest(ladder), w.highest(ladder), w.images, w.left_ms)
-            for i, w in enumerate(waiting)
-            if w.can_be_kept(ladder)
-        ]
-        return cls(tuple(sorted(rows, key=lambda row: row[-1])))
-
-    def kept(self, ladder: Ladder, crew: Crew, ceiling: int) -> frozenset[int]:
-        in_time, work_ms, lone_ms = set(), 0.0, 0.0
-        for place, lowest, highest, images, left_ms in self.rows:
-            rung = max(min(ceiling, highest), lowest)
-            own_ms = images * ladder.each_ms[rung]
-            lone_ms = max(lone_ms, ladder.lone_ms[rung])
-            if crew.after(work_ms) + own_ms + lone_ms <= left_ms:
-                in_time.add(place)
-            work_ms += own_ms
-        return frozenset(in_time)
+    def kept(self, crew: Crew, ceiling: int) -> NDArray[np.bool_]:
+        """Return which of them are in time when all are served at a ceiling."""
+        rungs = np.maximum(np.minimum(ceiling, self._highest), self._lowest)
+        own_ms = self._images * self._each_ms[rungs]
+        lone_ms = np.maximum.accumulate(self._lone_ms[rungs])
+        before_ms = np.concatenate(((0.0,), np.cumsum(own_ms)[:-1]))[: len(own_ms)]
+        in_time: NDArray[np.bool_] = crew.after_each(before_ms) + own_ms + lone_ms <= self._left_ms
+        return in_time
 
 
 def kept(waiting: Sequence[Waiting], ladder: Ladder, crew: Crew, ceiling: int) -> frozenset[int]:
@@ -216,7 +229,8 @@ def kept(waiting: Sequence[Waiting], ladder: Ladder, crew: Crew, ceiling: int) -
     By the demand bound of earliest-deadline-first: whoever finds a worker with time left after all
     that have earlier deadlines, each picture at its price in the best batch and one batch unfilled.
     """
-    return _Demand.of(waiting, ladder).kept(ladder, crew, ceiling)
+    demand = _Demand(waiting, ladder)
+    return frozenset(demand.places[demand.kept(crew, ceiling)].tolist())
 
 
 def ceiling(
@@ -226,14 +240,18 @@ def ceiling(
 
     `crew_at[r]` replaces `crew` where what runs first takes longer the higher its rung r is.
     """
-    demand = _Demand.of(waiting, ladder)
+    if not waiting:
+        return ladder.top
+    demand = _Demand(waiting, ladder)
     crews = crew_at or [crew] * (ladder.top + 1)
-    keepable = demand.kept(ladder, crews[0], 0)
+    if demand.kept(crews[-1], ladder.top).all():
+        return ladder.top
+    keepable = demand.kept(crews[0], 0)
     # A higher rung keeps nobody whom a lower one does not, so that halving finds the last one.
     low, high = 0, ladder.top
     while low < high:
         middle = (low + high + 1) // 2
-        if keepable <= demand.kept(ladder, crews[middle], middle):
+        if (keepable <= demand.kept(crews[middle], middle)).all():
             low = middle
         else:
             high = middle - 1
@@ -249,8 +267,15 @@ class Room:
     ladder: Ladder
     crew: Crew
 
+    def is_ample_for(self, newcomer: Waiting) -> bool:
+        """Return whether all can have the best there is, the newcomer and the expected as well."""
+        demand = _Demand((*self.waiting, newcomer, *self.expected), self.ladder)
+        return bool(demand.kept(self.crew, self.ladder.top).all())
+
     def has_place_for(self, newcomer: Waiting) -> bool:
         """Return whether everyone who waits stays in time when the newcomer joins."""
+        if not self.waiting:
+            return True
         before = kept(self.waiting, self.ladder, self.crew, 0)
         return before <= kept((*self.waiting, newcomer), self.ladder, self.crew, 0)
 

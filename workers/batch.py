@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 
 from app.contract.infotext import infotext
 from app.contract.jobs import RanPlan, Result, Timing
-from schedules.book import Plan, Quality
-from schedules.errors import InvalidSchedule
 from schedules.planner import price, remaining_ms
 from schedules.replanning import Aim, best, limited, settle
 from schedules.steering import Steering
 from workers.encoding import to_file
 from workers.errors import ModelError
 from workers.graphs import Graphs
+from workers.orders import Orders
 from workers.pace import Pace, Promise
 from workers.previews import Previews, nobody
 from workers.rendering import Rendered, render
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
     from app.contract.jobs import Job, PlanOrder
     from app.contract.ports import Claimed
-    from schedules.book import PlanBook
+    from schedules.book import Plan, PlanBook
     from schedules.cost import CostModel
     from schedules.planner import Priced
     from schedules.schedule import Schedule
@@ -48,7 +47,8 @@ class Desk:
     """What a worker makes pictures with: a model, its plan book, and its costs as of now.
 
     `corrections` are by id, in the model's dtype on its device. `aim` is for the batch at hand.
-    `graphs` are used by one batch at a time. `render` makes the pictures.
+    `graphs` are used by one batch at a time. `render` makes the pictures. `orders` has read the
+    latest plans that jobs brought.
     """
 
     worker: str
@@ -59,6 +59,7 @@ class Desk:
     aim: Aim = field(default_factory=Aim)
     graphs: Graphs = field(default_factory=Graphs)
     render: Callable[..., Rendered] = render
+    orders: Orders = field(default_factory=Orders)
 
     def correction_of(self, plan: Plan) -> Correction | None:
         """Return the correction a plan names, None when it is not known here or not the plan's."""
@@ -115,7 +116,7 @@ def run_batch(
     _check_same_model(job, desk)
     prompts = [prompt for claim in claims for prompt in prompts_of(claim.job)]
     deadline_s = claimed_s + min(claim.left_ms for claim in claims) / 1e3
-    ordered = ordered_plan(job.plan, desk.book)
+    ordered = desk.orders.plan_of(job.plan, desk.book)
     left_ms = (deadline_s - time.monotonic()) * 1e3
     priced = settled or _refitted(desk, ordered, left_ms, len(prompts), job)
     previews_ms = desk.costs.preview_ms * sum(claim.job.previews for claim in claims)
@@ -167,7 +168,7 @@ def settle_plan(desk: Desk, claims: Sequence[Claimed]) -> Priced:
     """Return what a batch will run; raises InvalidSchedule when it is for another UNet."""
     job, images = leading(claims), sum(claim.job.images for claim in claims)
     left_ms = min(claim.left_ms for claim in claims)
-    ordered = ordered_plan(job.plan, desk.book)
+    ordered = desk.orders.plan_of(job.plan, desk.book)
     return _refitted(desk, ordered, left_ms, images, job)
 
 
@@ -211,17 +212,6 @@ def _check_same_model(job: Job, desk: Desk) -> None:
 def prompts_of(job: Job) -> list[Prompt]:
     """Return one prompt a picture. An empty negative prompt is none at all."""
     return [Prompt(job.prompt, job.negative_prompt or None, seed) for seed in job.seeds]
-
-
-def ordered_plan(order: PlanOrder, book: PlanBook) -> Plan:
-    """Return the plan a job brings; raises InvalidSchedule when it is for another UNet."""
-    if order.units != len(book.graph):
-        raise InvalidSchedule(
-            f"the plan is for {order.units} units, this model has {len(book.graph)}"
-        )
-    quality = Quality(order.metric, order.quality)
-    plan = Plan.of(order.solver, order.rule, order.schedule(), book.graph, quality)
-    return replace(plan, correction=order.correction)
 
 
 def ran_plan(

@@ -8,6 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import compress
 from typing import TYPE_CHECKING
 
 from app.contract.errors import StoreUnavailable
@@ -29,8 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from app.contract.cards import WorkerCard
-    from app.contract.jobs import Result
-    from app.contract.ports import Claimed, WorkerQueue
+    from app.contract.ports import Claimed, Made, WorkerQueue
     from workers.previews import Show
     from workers.speed import Took
     from workers.telemetry import WorkerMetrics
@@ -41,6 +41,9 @@ STALL_FACTOR = 5
 # may be there already, only of what comes again and again.
 CAPTURES = 1
 WANTED = 2
+# A gateway's picture of the workers is older than this: a run so short would be over before anybody
+# could know of it.
+BRIEF_MS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,21 +199,20 @@ class WorkerLoop:
         def since_claim_ms() -> float:
             return (time.monotonic() - claimed_s) * 1e3
 
-        done: list[tuple[Claimed, Result]] = []
-        for claim, result, images in results(self._desk, claims, ran, since_claim_ms):
-            if self._persist(claim, result, images):
-                done.append((claim, result))
-            else:
-                self._metrics.lease_lost()
+        made = results(self._desk, claims, ran, since_claim_ms)
+        stored = self._persist(made)
+        for _ in range(stored.count(False)):
+            self._metrics.lease_lost()
         self._metrics.ran(ran)
+        done = [(claim, result) for claim, result, _ in compress(made, stored)]
         self._attempt(lambda: self._traces.finished(done, ran.rendered, claimed_s), "trace jobs")
 
-    def _persist(self, claim: Claimed, result: Result, images: Sequence[bytes]) -> bool:
-        """Store a finished result, through short outages of the store too."""
+    def _persist(self, made: Sequence[Made]) -> list[bool]:
+        """Store finished results, through short outages of the store too."""
         until_s = time.monotonic() + self._settings.stall_s
         while True:
             try:
-                return self._queue.finish(claim, result, images)
+                return self._queue.finish_all(made)
             except StoreUnavailable:
                 if time.monotonic() > until_s:
                     raise
@@ -241,12 +243,16 @@ class WorkerLoop:
         self._desk = replace(self._desk, costs=self._speed.costs)
 
     def _announce(self, busy_ms: float) -> None:
+        """Tell for how long this worker is busy, if that is worth telling; 0: it is free again."""
+        if 0.0 < busy_ms <= BRIEF_MS:
+            return
         self._busy_until_s = time.monotonic() + busy_ms / 1e3 if busy_ms else 0.0
         self._news.set()
 
     def _announce_free(self) -> None:
-        self._busy_until_s = 0.0
-        self._attempt(self._publish)
+        if self._busy_until_s:
+            self._busy_until_s = 0.0
+            self._attempt(self._publish)
 
     def _heartbeat(self) -> None:
         """Publish the card every heartbeat and whenever there is news; withdraw it at the end."""

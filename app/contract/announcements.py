@@ -5,24 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import redis
 
-from app.contract.errors import WaitTimeout
 from app.contract.settings import RECONNECT_S
+from app.contract.shared import TROUBLES
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Iterator
 
     import redis.asyncio
 
 IDLE_S = 15.0
 ANSWER_S = 5.0
 CANCEL_S = 0.1
-# Announcements wake a waiter at once; this only bounds what a silent network can hide.
-LOOK_AGAIN_S = 5.0
-T = TypeVar("T")
 
 
 class Announcements:
@@ -30,7 +27,8 @@ class Announcements:
 
     Laws: there is one connection for all waiters. Messages sent while it was down are lost, which
     is why a waiter must look at the store before it sleeps and whenever it is woken. `client`
-    must not retry by itself. Belongs to one event loop.
+    must not retry by itself. Belongs to one event loop. While it `is_listening`, whoever waits
+    already is woken by what is announced from now on.
     """
 
     def __init__(self, client: redis.asyncio.Redis, channel: str) -> None:
@@ -38,6 +36,7 @@ class Announcements:
         self._channel = channel
         self._waiters: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
         self._task: asyncio.Task[None] | None = None
+        self.is_listening = False
 
     @contextmanager
     def of(self, job_id: str) -> Iterator[asyncio.Event]:
@@ -49,23 +48,6 @@ class Announcements:
             yield event
         finally:
             self._remove(job_id, event)
-
-    async def look(
-        self, job_id: str, look: Callable[[], Awaitable[T | None]], timeout_s: float
-    ) -> T:
-        """Return what `look` finds; it looks again whenever the job was announced.
-
-        Raises WaitTimeout when it finds nothing in time.
-        """
-        clock = asyncio.get_running_loop()
-        until = clock.time() + timeout_s
-        with self.of(job_id) as announced:
-            while (found := await look()) is None:
-                left_s = until - clock.time()
-                if left_s <= 0:
-                    raise WaitTimeout(f"job {job_id} had no outcome within {timeout_s:g} s")
-                await _pause(announced, min(left_s, LOOK_AGAIN_S))
-        return found
 
     async def aclose(self) -> None:
         """Stop listening and close the connection."""
@@ -85,8 +67,9 @@ class Announcements:
 
     async def _listen_forever(self) -> None:
         while True:
-            with suppress(redis.RedisError, OSError):
+            with suppress(*TROUBLES):
                 await self._listen()
+            self.is_listening = False
             await asyncio.sleep(RECONNECT_S)
 
     async def _listen(self) -> None:
@@ -107,6 +90,7 @@ class Announcements:
 
     def _wake(self, message: dict[str, Any]) -> None:
         if message["type"] == "subscribe":
+            self.is_listening = True
             woken = [event for events in self._waiters.values() for event in events]
         elif message["type"] == "message":
             woken = list(self._waiters.get(message["data"].decode(), ()))
@@ -114,10 +98,3 @@ class Announcements:
             woken = []
         for event in woken:
             event.set()
-
-
-async def _pause(announced: asyncio.Event, seconds: float) -> None:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await announced.wait()
-    announced.clear()

@@ -15,6 +15,7 @@ from redis.exceptions import ReadOnlyError
 from redis.retry import Retry
 
 from app.contract.errors import StoreForgets, StoreUnavailable
+from app.contract.shared import SharedClient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,6 +107,16 @@ def connect_async(url: str, *, retries: int = _RETRIES) -> redis.asyncio.Redis:
         return redis.asyncio.Redis.from_url(
             url, socket_connect_timeout=CONNECT_TIMEOUT_S, retry=retry, **options
         )
+
+
+def connect_shared(url: str) -> SharedClient:
+    """Return an asyncio client whose callers share one connection; otherwise like the others."""
+    retry = AsyncRetry(ExponentialBackoff(cap=0.2, base=0.02), 0)
+    with _url_errors():
+        pool = redis.asyncio.ConnectionPool.from_url(
+            url, socket_connect_timeout=CONNECT_TIMEOUT_S, socket_timeout=None, retry=retry
+        )
+    return SharedClient(connection_pool=pool)
 
 
 @contextmanager

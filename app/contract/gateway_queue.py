@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from redis.exceptions import NoPermissionError
@@ -13,12 +12,19 @@ from redis.exceptions import NoPermissionError
 from app.contract import replies
 from app.contract.announcements import Announcements
 from app.contract.cards import WorkerCard
-from app.contract.connection import connect_async, script_text, store_errors, unix_ms
+from app.contract.connection import (
+    connect_async,
+    connect_shared,
+    script_text,
+    store_errors,
+    unix_ms,
+)
 from app.contract.errors import DecodeError, KeyReused, QueueFull, TooManyJobs
 from app.contract.jobs import Job, JobState
 from app.contract.keys import Keys
 from app.contract.ports import Backlog, JobEvent, JobStatus, Quota, StoreMemory
 from app.contract.submission import Newcomer
+from app.contract.watch import Watch
 from app.contract.webhook_queue import WebhookQueue
 from schedules.book import PlanBook
 from schedules.errors import InvalidBook
@@ -57,9 +63,12 @@ class RedisGatewayQueue:
     ) -> None:
         self._client = client
         self._announcements = announcements
+        self._watch = Watch(client, Keys(settings.prefix), announcements)
         self._news = news
         self._settings = settings
         self._keys = Keys(settings.prefix)
+        self._for_scripts = self._keys.for_scripts()
+        self._cards: dict[bytes, WorkerCard | None] = {}
         self.webhooks = WebhookQueue(client, settings)
         self._scripts = {name: client.register_script(script_text(name)) for name in SCRIPTS}
 
@@ -71,7 +80,7 @@ class RedisGatewayQueue:
             Announcements(connect_async(url, retries=0), channel)
             for channel in (keys.over, keys.told)
         )
-        return cls(connect_async(url), over, told, settings)
+        return cls(connect_shared(url), over, told, settings)
 
     async def aclose(self) -> None:
         """Stop listening and close the connections."""
@@ -91,14 +100,15 @@ class RedisGatewayQueue:
     ) -> int:
         """Accept a job whose deadline is `budget_ms` from now; return the deadline (unix ms)."""
         news = Newcomer(job, budget_ms, most_live, once, met_others, webhook)
-        reply = await self._run("submit", *news.arguments(self._settings))
-        if reply == FULL:
-            raise QueueFull(
-                f"the queue already holds {self._settings.max_jobs} jobs: try again later"
-            )
-        if reply == OWNER_FULL:
-            raise TooManyJobs(f"{most_live} jobs of this key wait or run: wait for one to end")
-        return replies.accepted(reply)
+        with self._watch.expecting(job.id):
+            reply = await self._run("submit", *news.arguments(self._settings))
+            if reply == FULL:
+                raise QueueFull(
+                    f"the queue already holds {self._settings.max_jobs} jobs: try again later"
+                )
+            if reply == OWNER_FULL:
+                raise TooManyJobs(f"{most_live} jobs of this key wait or run: wait for one to end")
+            return replies.accepted(reply)
 
     async def turn_away(self, lane: Lane, images: int, budget_ms: float) -> None:
         """Remember a request that others stood in the way of among the latest arrivals."""
@@ -143,13 +153,11 @@ class RedisGatewayQueue:
 
     async def wait(self, job_id: str, timeout_s: float) -> Outcome:
         """Return the outcome once there is one; raises WaitTimeout."""
-        return await self._announcements.look(job_id, partial(self._outcome, job_id), timeout_s)
+        return await self._watch.outcome(job_id, timeout_s)
 
     async def follow(self, job_id: str, seen: int, timeout_s: float) -> Sequence[bytes] | Outcome:
         """Return the previews beyond the first `seen` once there are any, else the outcome."""
-        return await self._announcements.look(
-            job_id, partial(self._unseen, job_id, seen), timeout_s
-        )
+        return await self._watch.news(job_id, seen, timeout_s)
 
     async def status(self, job_id: str) -> JobStatus | None:
         """Return what is known of a job, None when it is unknown or long over."""
@@ -159,6 +167,12 @@ class RedisGatewayQueue:
     async def image(self, job_id: str, index: int) -> bytes | None:
         """Return one finished picture, encoded as its job asked."""
         return None if index < 0 else await self._picture(self._keys.images(job_id), index)
+
+    async def images(self, job_id: str) -> list[bytes]:
+        """Return all finished pictures, in the order of their seeds."""
+        with store_errors():
+            found: Any = await self._client.lrange(self._keys.images(job_id), 0, -1)
+        return list(found)
 
     async def preview(self, job_id: str, index: int) -> bytes | None:
         """Return the first picture as it was shown the `index`-th time, for -1 the last time."""
@@ -174,11 +188,9 @@ class RedisGatewayQueue:
         key = self._tag(tag)
         now_ms = await self.now_unix_ms()
         with store_errors():
-            async with self._client.pipeline() as pipeline:
-                pipeline.zadd(key, {job_id: now_ms})
-                pipeline.zremrangebyrank(key, 0, -TAGGED_JOBS - 1)
-                pipeline.pexpire(key, self._settings.result_ttl_s * 1000)
-                await pipeline.execute()
+            await self._client.zadd(key, {job_id: now_ms})
+            await self._client.zremrangebyrank(key, 0, -TAGGED_JOBS - 1)
+            await self._client.pexpire(key, self._settings.result_ttl_s * 1000)
 
     async def tagged(self, tag: str) -> list[str]:
         """Return the ids of the latest few jobs under a tag, the newest first."""
@@ -229,8 +241,10 @@ class RedisGatewayQueue:
 
     async def cards(self) -> list[WorkerCard]:
         """Return the cards of all live workers; cards of other versions are left out."""
-        decoded = [replies.card(payload) for payload in await self._run("cards")]
-        return [card for card in decoded if card is not None]
+        found, before = await self._run("cards"), self._cards
+        # What has not changed is the very same card: what was reckoned with it stays true.
+        self._cards = {text: before.get(text) or replies.card(text) for text in found}
+        return [card for card in self._cards.values() if card is not None]
 
     async def book(self, digest: str) -> PlanBook | None:
         """Return a published plan book; raises DecodeError when it cannot be read."""
@@ -247,11 +261,6 @@ class RedisGatewayQueue:
             moment: Any = await self._client.time()
         return unix_ms(moment)
 
-    async def _unseen(self, job_id: str, seen: int) -> Sequence[bytes] | Outcome | None:
-        with store_errors():
-            previews: Any = await self._client.lrange(self._keys.previews(job_id), seen, -1)
-        return previews or await self._outcome(job_id)
-
     async def _picture(self, key: str, index: int) -> bytes | None:
         with store_errors():
             picture: Any = await self._client.lindex(key, index)
@@ -261,12 +270,6 @@ class RedisGatewayQueue:
         # What callers say, or who they are, becomes no part of a key.
         return self._keys.tag(hashlib.sha256(tag.encode()).hexdigest())
 
-    async def _outcome(self, job_id: str) -> Outcome | None:
-        with store_errors():
-            found: Any = await self._client.hmget(self._keys.job(job_id), ["state", "outcome"])
-        state, payload = found
-        return replies.outcome(state, payload) if payload else None
-
     async def _run(self, script: str, *args: Any) -> Any:
         with store_errors():
-            return await self._scripts[script](keys=self._keys.for_scripts(), args=args)
+            return await self._scripts[script](keys=self._for_scripts, args=args)

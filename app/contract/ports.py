@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from schedules.book import PlanBook
 
     Choose = Callable[[Line], Sequence[str]]
+    Made = tuple["Claimed", Result, Sequence[bytes]]
 
 
 NOBODY = Line(())
@@ -176,6 +177,10 @@ class GatewayQueue(Protocol):
         """Return one finished picture, encoded as its job asked."""
         ...
 
+    async def images(self, job_id: str) -> list[bytes]:
+        """Return all finished pictures, in the order of their seeds."""
+        ...
+
     async def preview(self, job_id: str, index: int) -> bytes | None:
         """Return the first picture as it was shown the `index`-th time (from 0; -1: the last)."""
         ...
@@ -262,6 +267,10 @@ class WorkerQueue(Protocol):
 
     def finish(self, claim: Claimed, result: Result, images: Sequence[bytes]) -> bool:
         """Store the result and pictures; False when the lease was lost and nothing was stored."""
+        ...
+
+    def finish_all(self, made: Sequence[Made]) -> list[bool]:
+        """Do for each job of a batch what `finish` does, all at once."""
         ...
 
     def preview(self, claim: Claimed, number: int, picture: bytes) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from app.contract.cards import WorkerCard
@@ -74,7 +75,7 @@ def line(
     now_unix_ms: int, rows: Sequence[Sequence[Any]], arrivals: Sequence[bytes], workers: int = 1
 ) -> Line:
     """Read who waits in a lane."""
-    came = tuple(_arrival(text.decode(), now_unix_ms) for text in arrivals)
+    came = tuple(_arrival(text, now_unix_ms) for text in arrivals)
     return Line(tuple(_queued(*row) for row in rows), came, workers)
 
 
@@ -91,10 +92,16 @@ def _queued(
     return Queued(job_id.decode(), batch_class.decode(), waiting, float(predicted_ms))
 
 
-def _arrival(text: str, now_unix_ms: int) -> Arrival:
-    came, images, budget_ms, met_others = text.split(":")
-    age_ms = float(now_unix_ms - int(came))
-    return Arrival(age_ms, int(images), float(budget_ms), met_others == "1")
+def _arrival(text: bytes, now_unix_ms: int) -> Arrival:
+    came_unix_ms, images, budget_ms, met_others = _came(text)
+    return Arrival(float(now_unix_ms - came_unix_ms), images, budget_ms, met_others)
+
+
+@lru_cache(maxsize=1024)
+def _came(text: bytes) -> tuple[int, int, float, bool]:
+    """Read an entry that is shown to many requests before it is forgotten."""
+    came, images, budget_ms, met_others = text.decode().split(":")
+    return int(came), int(images), float(budget_ms), met_others == "1"
 
 
 def depths(found: Sequence[Any]) -> dict[Lane, Backlog]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from app.contract.cards import WorkerCard
     from app.contract.jobs import Failure, Result
     from app.contract.lanes import Lane
-    from app.contract.ports import Choose
+    from app.contract.ports import Choose, Made
     from app.contract.settings import QueueSettings
     from schedules.book import PlanBook
 
@@ -37,6 +37,8 @@ LONGEST_LISTEN_S = 2.0
 # Who stands further back in line changes little for who is next.
 LINE_ROWS = 64
 SHORTEST_LISTEN_S = 0.01
+# For so long the store's clock need not be read again: clocks of machines keep pace meanwhile.
+CLOCK_KEPT_S = 5.0
 
 
 class RedisWorkerQueue:
@@ -46,6 +48,8 @@ class RedisWorkerQueue:
         self._client = client
         self._settings = settings
         self._keys = Keys(settings.prefix)
+        self._for_scripts = self._keys.for_scripts()
+        self._clock = (0, float("-inf"))  # a reading of the store's, and when it was taken here
         self._scripts = {name: client.register_script(script_text(name)) for name in SCRIPTS}
 
     @classmethod
@@ -77,9 +81,17 @@ class RedisWorkerQueue:
 
     def finish(self, claim: Claimed, result: Result, images: Sequence[bytes]) -> bool:
         """Store the result and pictures; False when the lease was lost and nothing was stored."""
+        return self.finish_all([(claim, result, images)])[0]
+
+    def finish_all(self, made: Sequence[Made]) -> list[bool]:
+        """Do for each job of a batch what `finish` does, all at once."""
         ttl_ms = self._settings.result_ttl_s * 1000
-        done = self._run("finish", claim.job.id, claim.token, result.encode(), ttl_ms, *images)
-        return bool(done)
+        parts = [
+            part
+            for claim, result, images in made
+            for part in (claim.job.id, claim.token, result.encode(), len(images), *images)
+        ]
+        return [bool(done) for done in self._run("finish", ttl_ms, *parts)]
 
     def preview(self, claim: Claimed, number: int, picture: bytes) -> bool:
         """Show preview `number` (from 0) of the first picture; False when the lease was lost."""
@@ -118,6 +130,10 @@ class RedisWorkerQueue:
 
     def now_unix_ms(self) -> int:
         """Return the store's clock, the only clock deadlines are measured by."""
+        read_unix_ms, read_s = self._clock
+        passed_s = time.monotonic() - read_s
+        if passed_s < CLOCK_KEPT_S:
+            return read_unix_ms + int(passed_s * 1000)
         with store_errors():
             moment: Any = self._client.time()
         return unix_ms(moment)
@@ -128,6 +144,7 @@ class RedisWorkerQueue:
         now, quiet_ms, workers, arrivals, *found = self._run(
             "line", lane.name, lease_ms, *self._limits(), LINE_ROWS
         )
+        self._clock = (now, time.monotonic())
         if not found:
             return [], quiet_ms / 1000
         line = replies.line(now, found, arrivals, max(workers, 1))
@@ -164,4 +181,4 @@ class RedisWorkerQueue:
 
     def _run(self, script: str, *args: Any) -> Any:
         with store_errors():
-            return self._scripts[script](keys=self._keys.for_scripts(), args=args)
+            return self._scripts[script](keys=self._for_scripts, args=args)

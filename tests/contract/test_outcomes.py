@@ -68,6 +68,36 @@ async def test_a_finish_wakes_its_waiter_long_before_the_next_look(
         assert await waiting == a_result(job)
 
 
+async def test_what_ends_between_order_and_wait_is_found_at_once(
+    gateway: RedisGatewayQueue, worker: RedisWorkerQueue, store: redis.Redis, keys: Keys
+) -> None:
+    first = await submitted(gateway)
+    listening = _waiting(gateway, first)
+    await _subscribed(store, keys)
+    worker.finish(claim_one(worker), a_result(first), some_images(first))
+    await listening
+    for cut in (False, True):
+        job = await submitted(gateway)
+        if cut:
+            store.client_kill_filter(_type="pubsub")
+        worker.finish(claim_one(worker), a_result(job), some_images(job))
+        async with asyncio.timeout(3.0):
+            assert await gateway.wait(job.id, 20.0) == a_result(job)
+
+
+async def test_a_batch_is_stored_at_once_but_for_what_was_lost(
+    gateway: RedisGatewayQueue, worker: RedisWorkerQueue
+) -> None:
+    jobs = [await submitted(gateway, images=n) for n in (1, 1)]
+    claims = claim(worker, most=FREE_BATCHES)
+    assert worker.give_back(claims[1])
+    made = [(claim, a_result(claim), some_images(claim.job)) for claim in claims]
+    assert worker.finish_all(made) == [True, False]
+    assert await gateway.images(claims[0].job.id) == some_images(claims[0].job)
+    assert await gateway.images(claims[1].job.id) == []
+    assert {claim.job.id for claim in claims} == {job.id for job in jobs}
+
+
 @pytest.mark.parametrize("reason", [Reason.ERROR, Reason.DEADLINE])
 async def test_a_failure_reaches_its_waiter(
     gateway: RedisGatewayQueue, worker: RedisWorkerQueue, reason: Reason

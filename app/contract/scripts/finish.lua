@@ -1,20 +1,33 @@
--- Store the result and pictures of a claim. Touches JOB_, IMAGES_, LEASES, OVER.
--- ARGV: id, token, result, result_ttl_ms, picture, picture, ...
--- Returns 1, also when this claim had stored it before; 0 when the lease was lost.
-local FIRST_PICTURE = 5
-local id, token, result, ttl = unpack(ARGV, 1, 4)
-go_on_when_full()
-if repeated(id, token, 'done') then return 1 end
-if not held(id, token) then return 0 end
-if get(id, 'cancel') then
-  cancelled(id, ttl)
+-- Store the results and pictures of claims. Touches JOB_, IMAGES_, LEASES, OVER.
+-- ARGV: result_ttl_ms, then for each claim: id, token, result, how many pictures, picture, ...
+-- Returns for each claim 1, also when it had been stored before; 0 when its lease was lost.
+local ttl = ARGV[1]
+
+local function keep(id, first, last)
+  local pictures = IMAGES_ .. id
+  redis.call('DEL', pictures)
+  for i = first, last do redis.call('RPUSH', pictures, ARGV[i]) end
+  redis.call('PEXPIRE', pictures, ttl)
+end
+
+local function finish(id, token, result, first, last)
+  if repeated(id, token, 'done') then return 1 end
+  if not held(id, token) then return 0 end
+  if get(id, 'cancel') then
+    cancelled(id, ttl)
+    return 1
+  end
+  keep(id, first, last)
+  redis.call('HSET', JOB_ .. id, 'step', get(id, 'steps'))
+  conclude(id, 'done', result, ttl)
   return 1
 end
 
-local pictures = IMAGES_ .. id
-redis.call('DEL', pictures)
-for i = FIRST_PICTURE, #ARGV do redis.call('RPUSH', pictures, ARGV[i]) end
-redis.call('PEXPIRE', pictures, ttl)
-redis.call('HSET', JOB_ .. id, 'step', get(id, 'steps'))
-conclude(id, 'done', result, ttl)
-return 1
+go_on_when_full()
+local stored, at = {}, 2
+while at < #ARGV do
+  local first, last = at + 4, at + 3 + ARGV[at + 3]
+  stored[#stored + 1] = finish(ARGV[at], ARGV[at + 1], ARGV[at + 2], first, last)
+  at = last + 1
+end
+return stored

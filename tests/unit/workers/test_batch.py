@@ -20,9 +20,10 @@ from tests.builders import a_plan_order
 from tests.corrections import a_correction
 from tests.rendering import a_frame
 from tests.tiny_books import book_for, costs_for, job_for
-from workers.batch import Desk, Ran, ordered_plan, prompts_of, results, run_batch, settle_plan
+from workers.batch import Desk, Ran, prompts_of, results, run_batch, settle_plan
 from workers.errors import Stopped
 from workers.lease import Lease
+from workers.orders import ordered_plan
 from workers.previews import nobody
 
 if TYPE_CHECKING:

@@ -1,0 +1,111 @@
+"""Waiting for what comes of a job: its outcome, or the previews before it."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from app.contract import replies
+from app.contract.connection import store_errors
+from app.contract.errors import WaitTimeout
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
+
+    import redis.asyncio
+
+    from app.contract.announcements import Announcements
+    from app.contract.jobs import Outcome
+    from app.contract.keys import Keys
+
+# Announcements wake a waiter at once; this only bounds what a silent network can hide.
+LOOK_AGAIN_S = 5.0
+# Nobody may ever wait for a job; of so many the oldest is looked for at first again.
+MOST_EXPECTED = 1024
+
+T = TypeVar("T")
+
+
+class Watch:
+    """Looks at jobs in the store whenever something about them is announced."""
+
+    def __init__(
+        self, client: redis.asyncio.Redis, keys: Keys, announcements: Announcements
+    ) -> None:
+        self._client = client
+        self._keys = keys
+        self._announcements = announcements
+        self._expected: dict[str, tuple[ExitStack, asyncio.Event]] = {}
+
+    @contextmanager
+    def expecting(self, job_id: str) -> Iterator[None]:
+        """Listen for a job while it is queued: who waits for it then need not look first.
+
+        One that is not queued after all, for an error, is forgotten.
+        """
+        self._expect(job_id)
+        try:
+            yield
+        except BaseException:
+            if known := self._expected.pop(job_id, None):
+                known[0].close()
+            raise
+
+    def _expect(self, job_id: str) -> None:
+        if not self._announcements.is_listening or job_id in self._expected:
+            return
+        if len(self._expected) >= MOST_EXPECTED:
+            self._expected.pop(next(iter(self._expected)))[0].close()
+        listening = ExitStack()
+        announced = listening.enter_context(self._announcements.of(job_id))
+        self._expected[job_id] = listening, announced
+
+    async def outcome(self, job_id: str, timeout_s: float) -> Outcome:
+        """Return the outcome once there is one; raises WaitTimeout."""
+        return await self._look(job_id, partial(self._outcome, job_id), timeout_s)
+
+    async def news(self, job_id: str, seen: int, timeout_s: float) -> Sequence[bytes] | Outcome:
+        """Return the previews beyond the first `seen` once there are any, else the outcome."""
+        return await self._look(job_id, partial(self._unseen, job_id, seen), timeout_s)
+
+    async def _look(
+        self, job_id: str, look: Callable[[], Awaitable[T | None]], timeout_s: float
+    ) -> T:
+        """Return what `look` finds; it looks again whenever the job was announced."""
+        clock = asyncio.get_running_loop()
+        until = clock.time() + timeout_s
+        with ExitStack() as listening:
+            known = self._expected.pop(job_id, None)
+            if known is None:
+                announced = listening.enter_context(self._announcements.of(job_id))
+                announced.set()
+            else:
+                listening.push(known[0])
+                announced = known[1]
+            while True:
+                await _pause(announced, min(max(until - clock.time(), 0.0), LOOK_AGAIN_S))
+                if (found := await look()) is not None:
+                    return found
+                if clock.time() >= until:
+                    raise WaitTimeout(f"job {job_id} had no outcome within {timeout_s:g} s")
+
+    async def _unseen(self, job_id: str, seen: int) -> Sequence[bytes] | Outcome | None:
+        with store_errors():
+            previews: Any = await self._client.lrange(self._keys.previews(job_id), seen, -1)
+        return previews or await self._outcome(job_id)
+
+    async def _outcome(self, job_id: str) -> Outcome | None:
+        with store_errors():
+            found: Any = await self._client.hmget(self._keys.job(job_id), ["state", "outcome"])
+        state, payload = found
+        return replies.outcome(state, payload) if payload else None
+
+
+async def _pause(announced: asyncio.Event, seconds: float) -> None:
+    if not announced.is_set():
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await announced.wait()
+    announced.clear()
