@@ -98,9 +98,12 @@ def test_a_budget_that_is_too_small_is_mended_by_a_button(visitor: Visit) -> Non
     visitor.open()
     visitor.budget(3)
     visitor.page.get_by_role("button", name="Generate").click()
-    visitor.page.get_by_role("button", name="the smallest that works now").click()
-    visitor.finished()
+    mend = visitor.page.get_by_role("button", name="the smallest that works now")
+    mend.wait_for()
+    with visitor.page.expect_response("**/jobs") as answer:
+        mend.click()
 
+    assert answer.value.ok
     assert visitor.refused == [422]
     assert int(visitor.page.locator("#budget-ms").input_value()) > 3
 
