@@ -133,6 +133,10 @@ class Waiting:
         """Return the rung this job was promised, and needs no ceiling to stay at."""
         return max(ladder.rung_of(self.quality), self.lowest(ladder))
 
+    def work_ms(self, ladder: Ladder, rung: int) -> float:
+        """Return how long it keeps a worker at a rung, in the batch that saves most."""
+        return self.images * ladder.each_ms[rung]
+
     def can_be_kept(self, ladder: Ladder) -> bool:
         """Return whether a free worker could still make it in time."""
         return ladder.run_ms(self.lowest(ladder), self.images) <= self.left_ms
@@ -185,14 +189,14 @@ def expected(arrivals: Sequence[Arrival]) -> list[Waiting]:
 
 @dataclass(frozen=True, slots=True)
 class _Demand:
-    """Those who can be kept as numbers, in deadline order: their place, rungs, pictures, time."""
+    """Those who can be kept, in deadline order: their place, their rungs, who, their time."""
 
-    rows: tuple[tuple[int, int, int, int, float], ...]
+    rows: tuple[tuple[int, int, int, Waiting, float], ...]
 
     @classmethod
     def of(cls, waiting: Sequence[Waiting], ladder: Ladder) -> Self:
         rows = [
-            (i, w.lowest(ladder), w.highest(ladder), w.images, w.left_ms)
+            (i, w.lowest(ladder), w.highest(ladder), w, w.left_ms)
             for i, w in enumerate(waiting)
             if w.can_be_kept(ladder)
         ]
@@ -200,9 +204,9 @@ class _Demand:
 
     def kept(self, ladder: Ladder, crew: Crew, ceiling: int) -> frozenset[int]:
         in_time, work_ms, lone_ms = set(), 0.0, 0.0
-        for place, lowest, highest, images, left_ms in self.rows:
+        for place, lowest, highest, waiting, left_ms in self.rows:
             rung = max(min(ceiling, highest), lowest)
-            own_ms = images * ladder.each_ms[rung]
+            own_ms = waiting.work_ms(ladder, rung)
             lone_ms = max(lone_ms, ladder.lone_ms[rung])
             if crew.after(work_ms) + own_ms + lone_ms <= left_ms:
                 in_time.add(place)
@@ -264,5 +268,5 @@ class Room:
         for job in self.waiting[:ahead]:
             if job.can_be_kept(ladder):
                 rung = max(min(ceiling, job.highest(ladder)), job.lowest(ladder))
-                work_ms += job.images * ladder.each_ms[rung]
+                work_ms += job.work_ms(ladder, rung)
         return self.crew.after(work_ms)

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from schedules.book import PlanBook
     from schedules.cost import CostModel
     from tests.integration.worker_loops import Running
-    from workers.loop import LoopSettings
+    from workers.loop_settings import LoopSettings
     from workers.pipeline import Model
 
 LONG = 150
