@@ -10,6 +10,7 @@ import pytest
 
 from app.contract.gateway_queue import RedisGatewayQueue
 from app.contract.jobs import JobState, Reason
+from app.contract.settings import QueueSettings
 from schedules.book import PlanBook
 from tests.contract.queueing import eventually
 from tests.integration.worker_loops import (
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from app.contract.jobs import Job
-    from app.contract.settings import QueueSettings
     from tests.integration.worker_loops import Running
     from workers.loop_settings import LoopSettings
     from workers.pipeline import Model
@@ -71,9 +71,14 @@ class Start:
         self._where = url, settings
         self._what = model, book
 
-    def __call__(self, patience: LoopSettings = QUICK) -> AbstractContextManager[Running]:
-        costs = costs_for(self._what[0], UNIT_MS)
-        return running(*self._where, *self._what, patience, costs)
+    def __call__(
+        self, patience: LoopSettings = QUICK, encode: Any = None
+    ) -> AbstractContextManager[Running]:
+        model, book = self._what
+        costs = costs_for(model, UNIT_MS)
+        if encode is not None:
+            model = replace(model, family=replace(model.family, encode=encode))
+        return running(*self._where, model, book, patience, costs)
 
 
 @pytest.fixture
@@ -191,6 +196,75 @@ async def test_a_worker_told_to_stop_gives_both_back(
         status = await queue.status(job.id)
         assert status is not None
         assert (status.state, status.attempt) == (JobState.QUEUED, 0)
+
+
+async def test_a_worker_told_to_stop_finishes_both_where_there_is_time(
+    queue: RedisGatewayQueue, model: Model, start: Start
+) -> None:
+    loose, tight = long_job(model), job_for(model, book_for(model, steps=LONG // 2).plans[1])
+    await submitted(queue, loose)
+    with start() as worker:
+        await eventually(lambda: has_begun(queue, loose))
+        await soon(queue, tight)
+        await eventually(lambda: has_begun(queue, tight))
+        worker.stop()
+        await eventually(worker.is_over, timeout_s=60)
+
+    assert [await state(queue, job) for job in (loose, tight)] == [JobState.DONE] * 2
+
+
+async def test_out_of_memory_while_another_is_paused_leaves_that_intact(
+    queue: RedisGatewayQueue, model: Model, book: PlanBook, start: Start
+) -> None:
+    loose = await submitted(queue, long_job(model))
+    with start(encode=full_of("a pear", model)) as worker:
+        await eventually(lambda: has_begun(queue, loose))
+        await soon(queue, job_for(model, book.plans[0], prompt="a pear"))
+        await eventually(lambda: worker.counted("blockcache_retries_total"))
+        made = await result(queue, loose)
+
+    assert (made.plan.steps, made.plan.hurried_steps) == (LONG, 0)
+
+
+def full_of(prompt: str, model: Model) -> Any:
+    """Return a text encoder for which the memory is too small with one prompt."""
+
+    def encode(pipe: Any, text: str, *how: Any) -> Any:
+        if text == prompt:
+            raise MemoryError
+        return model.family.encode(pipe, text, *how)
+
+    return encode
+
+
+async def test_what_does_not_fit_beside_a_batch_waits_for_its_end(
+    queue: RedisGatewayQueue, model: Model, book: PlanBook, start: Start
+) -> None:
+    loose = await submitted(queue, long_job(model))
+    with start() as worker:
+        await eventually(lambda: has_begun(queue, loose))
+        await result(queue, await soon(queue, job_for(model, book.plans[0], seeds=(1, 2, 3, 4))))
+
+        assert await state(queue, loose) is JobState.DONE
+    assert worker.counted("blockcache_pauses_total") == 0
+
+
+async def test_the_lease_of_a_paused_job_is_renewed(
+    store_url: str, prefix: str, model: Model, book: PlanBook
+) -> None:
+    settings = QueueSettings(prefix=prefix, lease_ms=300)
+    queue = RedisGatewayQueue.connect(store_url, settings)
+    loose, tight = long_job(model), job_for(model, book_for(model, steps=LONG // 2).plans[1])
+    await submitted(queue, loose)
+    with Start(store_url, settings, model, book)():
+        await eventually(lambda: has_begun(queue, loose))
+        await soon(queue, tight)
+        made = [await result(queue, job) for job in (tight, loose)]
+    attempts = [await queue.status(job.id) for job in (tight, loose)]
+    await queue.aclose()
+
+    assert made[1].timing.queue_ms > settings.lease_ms
+    assert [status and status.attempt for status in attempts] == [1, 1]
 
 
 async def test_a_card_says_that_earlier_deadlines_may_come_first(
