@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from app.contract.line import Line, Queued
-    from schedules.batching import Batch
     from schedules.pausing import Underway
     from schedules.sharing import Ladder, Waiting
 
@@ -24,7 +23,7 @@ class Dispatch:
     """Chooses a batch for a free worker, shown the line, and remembers the aim of what it chose.
 
     With `upgrade` jobs are made better than promised when nobody else waits. With `pausing` no time
-    is left for those who can come before the batch while it runs.
+    is left for those who can come before the batch while it runs, if there is room beside it.
     """
 
     ladder: Ladder
@@ -40,16 +39,12 @@ class Dispatch:
         parts = (waiting, others, coming, self.ladder, line.workers)
         batch = compose(*parts, upgrade=self.upgrade)
         self.aim = Aim(batch.limit, batch.up)
-        if self.pausing:
+        members = waiting[: batch.size]
+        if self.pausing and sum(member.images for member in members) < self.ladder.max_batch:
             rest = [*waiting[batch.size :], *others, *coming]
-            self.aim = Aim(self._raised(batch, waiting, rest, line.workers), batch.up)
+            over = ceiling_over(members, rest, self.ladder, line.workers)
+            self.aim = Aim(max(batch.limit, self.ladder.limit(over)), batch.up)
         return [job.id for job in mates[: batch.size]]
-
-    def _raised(
-        self, batch: Batch, waiting: Sequence[Waiting], rest: Sequence[Waiting], workers: int
-    ) -> float:
-        over = ceiling_over(waiting[: batch.size], rest, self.ladder, workers)
-        return max(batch.limit, self.ladder.limit(over))
 
 
 @dataclass(slots=True)
