@@ -15,7 +15,7 @@ from tests.builders import a_job
 from workers.pauses import Pauses
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from schedules.replanning import Aim
     from workers.dispatch import Sooner
@@ -68,8 +68,11 @@ class Between:
         self.told_ms: list[float] = []
         self.made: list[float] = []
         self._waiting, self._works = waiting, works
-        seams = (self.lookout, self.run, LADDER, self.told_ms.append, self.take, self.make)
-        self.pauses = Pauses(*seams)
+        self.pauses = self.taking(self.take)
+
+    def taking(self, take: Callable[[Sooner], Sequence[Claimed]]) -> Pauses:
+        told = self.told_ms.append
+        return Pauses(self.lookout, self.run, LADDER, told, take, self.make)
 
     def take(self, _choose: Sooner) -> Sequence[Claimed]:
         return [Claimed(a_job(str(left)), 1, left, 0.0, 1) for left in self._waiting]
@@ -129,8 +132,4 @@ def test_a_store_that_is_away_keeps_no_run_from_going_on() -> None:
     def away(_choose: Sooner) -> Sequence[Claimed]:
         raise StoreUnavailable("down")
 
-    pauses = Pauses(
-        between.lookout, between.run, LADDER, between.told_ms.append, away, between.make
-    )
-
-    assert pauses(between.run) is None
+    assert between.taking(away)(between.run) is None
