@@ -7,7 +7,9 @@ Laws of this file:
    and nobody waits, the fastest is tried while at least the medians fit: better odds than none.
    Nobody is let in for whom somebody who waits would be late.
 3. "Too small" is said only of a budget that an idle fleet would refuse as well.
-4. While others wait or are expected, a plan is no better than the ceiling that all of them share
+4. A run that stands back for earlier deadlines waits like a job, and its worker is free once that
+   is noticed, after a step.
+5. While others wait or are expected, a plan is no better than the ceiling that all of them share
    (`schedules.sharing`).
 """
 
@@ -19,7 +21,10 @@ from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import TYPE_CHECKING
 
+from app.contract.line import Queued as InLine
+from app.contract.ports import Backlog
 from app.tariffs import Tariffs
+from schedules.pausing import Underway
 from schedules.planner import Choice, Infeasible, pick
 from schedules.sharing import Crew, Room, Waiting, expected
 
@@ -27,10 +32,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from app.contract.cards import WorkerCard
-    from app.contract.ports import Backlog
     from app.tariffs import Tariff
     from schedules.book import PlanBook, Quality
 
+# How long a worker may take to see somebody who has to come before what it does.
+NOTICED_MS = 25.0
 OVERHEAD_SAMPLES = 64
 OVERHEAD_START_MS = 8.0
 
@@ -103,6 +109,7 @@ def admit(ask: Ask, book: PlanBook, load: Load) -> Verdict:
     """Decide on a request. Under the same load, more budget never gives worse quality."""
     if not load.cards:
         return Nobody()
+    load = _with_underway(load, ask.budget_ms)
     tariffs = load.tariffs.of(book, load.cards)
     best = tariffs[0].of(ask.images)[0].plan.quality
     if ask.min_quality > best.value:
@@ -147,6 +154,33 @@ def _shared(
     return wait_ms, outcome
 
 
+def _with_underway(load: Load, budget_ms: float) -> Load:
+    """Return the load with runs that others may come before among those who wait."""
+    runs = [_underway(card, load.now_unix_ms) for card in load.cards if card.due_unix_ms]
+    if not runs:
+        return load
+    backlog, sooner = load.backlog, [run for run in runs if run.waiting.left_ms < budget_ms]
+    everyone = sorted([*backlog.line.queued, *runs], key=lambda one: one.waiting.left_ms)
+    work_ms = backlog.work_ms + sum(run.predicted_ms for run in sooner)
+    line = replace(backlog.line, queued=tuple(everyone))
+    return replace(load, backlog=Backlog(backlog.jobs + len(sooner), work_ms, line))
+
+
+def _underway(card: WorkerCard, now_unix_ms: float) -> InLine:
+    # Until others come it goes on.
+    busy_ms = max(card.busy_until_unix_ms - now_unix_ms, 0.0)
+    rest_ms = max(busy_ms - _free_in_ms(card, now_unix_ms), 0.0)
+    run = Underway.predicted(card.due_unix_ms - now_unix_ms, rest_ms)
+    return InLine(card.worker, "", run, run.rest_ms)
+
+
+def _free_in_ms(card: WorkerCard, now_unix_ms: float) -> float:
+    """Return when a worker can begin with somebody who has to be done soon."""
+    if not card.due_unix_ms or card.busy_until_unix_ms <= now_unix_ms:
+        return max(0.0, card.busy_until_unix_ms - now_unix_ms)
+    return max(0.0, card.yields_from_unix_ms - now_unix_ms, NOTICED_MS + _full_step_ms(card))
+
+
 def room_of(load: Load, tariff: Tariff) -> Room | None:
     """Return what a request finds, in times of one worker; None: nobody waits or is expected."""
     line = load.backlog.line
@@ -159,7 +193,7 @@ def room_of(load: Load, tariff: Tariff) -> Room | None:
 
 def _crew(load: Load, card: WorkerCard) -> Crew:
     """Return when each worker is free, and how much faster than `card`'s it is."""
-    free_ms = (max(0.0, c.busy_until_unix_ms - load.now_unix_ms) for c in load.cards)
+    free_ms = (_free_in_ms(c, load.now_unix_ms) for c in load.cards)
     if len(load.cards) == 1:
         return Crew(tuple(free_ms), (1.0,))
     speeds = (_full_step_ms(card) / _full_step_ms(c) for c in load.cards)
@@ -198,9 +232,9 @@ def _has_odds(ask: Ask, outcome: Infeasible, load: Load) -> bool:
 
 def expected_tariff(load: Load, tariffs: Sequence[Tariff]) -> Tariff:
     """Return that of the worker the plan must fit: of those free first, the slowest."""
-    free_at = [max(t.card.busy_until_unix_ms, load.now_unix_ms) for t in tariffs]
-    first = min(free_at)
-    return slowest([t for t, free in zip(tariffs, free_at, strict=True) if free == first])
+    free_ms = [_free_in_ms(tariff.card, load.now_unix_ms) for tariff in tariffs]
+    first_ms = min(free_ms)
+    return slowest([t for t, free in zip(tariffs, free_ms, strict=True) if free == first_ms])
 
 
 def slowest(tariffs: Sequence[Tariff]) -> Tariff:

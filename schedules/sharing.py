@@ -129,6 +129,11 @@ class Waiting:
     quality: float = 1.0
     floor: float = 0.0
 
+    @property
+    def begun_ms(self) -> float | None:
+        """The work left of what has begun, which no rung changes; None: it has not begun."""
+        return None
+
     def lowest(self, ladder: Ladder) -> int:
         """Return the rung this job is never made below."""
         return ladder.rung_of(self.floor)
@@ -136,6 +141,10 @@ class Waiting:
     def highest(self, ladder: Ladder) -> int:
         """Return the rung this job was promised, and needs no ceiling to stay at."""
         return max(ladder.rung_of(self.quality), self.lowest(ladder))
+
+    def work_ms(self, ladder: Ladder, rung: int) -> float:
+        """Return how long it keeps a worker at a rung, in the batch that saves most."""
+        return self.images * ladder.each_ms[rung]
 
     def can_be_kept(self, ladder: Ladder) -> bool:
         """Return whether a free worker could still make it in time."""
@@ -199,16 +208,19 @@ class _Demand:
     """Those who can be kept, in deadline order, as arrays: this is asked for every request."""
 
     def __init__(self, waiting: Sequence[Waiting], ladder: Ladder) -> None:
-        told = [(w.left_ms, w.images, w.quality, w.floor) for w in waiting]
-        left_ms, images, quality, floor = np.array(told, float).reshape(-1, 4).T
+        told = [(w.left_ms, w.images, w.quality, w.floor, w.begun_ms) for w in waiting]
+        left_ms, images, quality, floor, begun_ms = np.array(told, float).reshape(-1, 5).T
+        begun = ~np.isnan(begun_ms)
         lowest = np.minimum(np.searchsorted(ladder.qualities, floor), ladder.top)
         highest = np.minimum(np.searchsorted(ladder.qualities, quality), ladder.top)
+        lowest[begun] = highest[begun] = 0
         full = np.minimum(images, ladder.max_batch).astype(int) - 1
         beyond = np.maximum(1.0, images / ladder.max_batch)
         run_ms = np.array(ladder.batch_ms)[lowest, full] * beyond
         order = np.argsort(left_ms, kind="stable")
-        self.places = order[(run_ms <= left_ms)[order]]
+        self.places = order[(begun | (run_ms <= left_ms))[order]]
         self._left_ms, self._images = left_ms[self.places], images[self.places]
+        self._begun, self._begun_ms = begun[self.places], begun_ms[self.places]
         self._lowest = lowest[self.places]
         self._highest = np.maximum(highest, lowest)[self.places]
         self._each_ms, self._lone_ms = np.array(ladder.each_ms), np.array(ladder.lone_ms)
@@ -216,7 +228,7 @@ class _Demand:
     def kept(self, crew: Crew, ceiling: int) -> NDArray[np.bool_]:
         """Return which of them are in time when all are served at a ceiling."""
         rungs = np.maximum(np.minimum(ceiling, self._highest), self._lowest)
-        own_ms = self._images * self._each_ms[rungs]
+        own_ms = np.where(self._begun, self._begun_ms, self._images * self._each_ms[rungs])
         lone_ms = np.maximum.accumulate(self._lone_ms[rungs])
         before_ms = np.concatenate(((0.0,), np.cumsum(own_ms)[:-1]))[: len(own_ms)]
         in_time: NDArray[np.bool_] = crew.after_each(before_ms) + own_ms + lone_ms <= self._left_ms
@@ -289,5 +301,5 @@ class Room:
         for job in self.waiting[:ahead]:
             if job.can_be_kept(ladder):
                 rung = max(min(ceiling, job.highest(ladder)), job.lowest(ladder))
-                work_ms += job.images * ladder.each_ms[rung]
+                work_ms += job.work_ms(ladder, rung)
         return self.crew.after(work_ms)

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from schedules.book import Plan, Quality
 from schedules.rules import EVERY_LAYER, all_compute, deepcache, uniform
 from schedules.schedule import Schedule
-from tests.rendering import latents_of, some_prompts
+from tests.corrections import a_correction
+from tests.recorder import Recorder
+from tests.rendering import a_frame, latents_of, some_prompts
+from tests.tiny_books import book_for, costs_for
+from workers.batch import Desk
+from workers.graphs import Graphs
 from workers.sampler import Walk, encode, initial_latents
 
 if TYPE_CHECKING:
@@ -14,7 +21,6 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from workers.graphs import Graphs
     from workers.pins import Inputs
     from workers.pipeline import Model
     from workers.sampler import Frame
@@ -63,3 +69,22 @@ def learn(model: Model, frame: Frame, graphs: Graphs, *seeds: int) -> None:
     """Record every step of a run."""
     latents_of(model, frame, some_prompts(*seeds), graphs=graphs)
     graphs.capture()
+
+
+def a_desk(model: Model, kind: str = "closed-form") -> Desk:
+    """Return a desk of three plans by different solvers, the last of them corrected.
+
+    The more they compute the better they are, so that none is without use.
+    """
+    tables = (RULES[name](model) for name in ("uniform", "ragged", "uniform-all"))
+    solvers = ("ddim", "dpmpp_2m_p1.2", "dpmpp_2m")
+    graph = model.units.graph
+    plain = [
+        Plan.of(solver, "a rule", table, graph, Quality("psnr_db", table.counts(graph).computed))
+        for solver, table in zip(solvers, tables, strict=True)
+    ]
+    frame = a_frame(model, plain[-1].schedule, solver=plain[-1].solver)
+    correction = a_correction(model, frame, kind)
+    book = book_for(model).with_plans([*plain[:2], replace(plain[2], correction=correction.id)])
+    graphs, known = Graphs(Recorder(model.pipe.unet)), {correction.id: correction}
+    return Desk("worker-1", model, book, costs_for(model), known, graphs=graphs)

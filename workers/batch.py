@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from workers.previews import Show
     from workers.rendering import ToFile
 
+    First = Callable[[Pace], Callable[[], None] | None]
+
 # Of the time that plans leave free for a stray, how much is kept free while they run.
 STRAY_SHARE = 0.25
 
@@ -97,6 +99,10 @@ class Ran:
         return 1.0 + (self.rendered.total_ms - self.predicted_ms) / self.tail_ms
 
 
+def nobody_first(_pace: Pace) -> None:
+    """Let nobody come before the next step."""
+
+
 def run_batch(
     desk: Desk,
     claims: Sequence[Claimed],
@@ -105,12 +111,15 @@ def run_batch(
     must_stop: Callable[[], bool],
     show: Show = nobody,
     settled: Priced | None = None,
+    first: First = nobody_first,
 ) -> Ran:
     """Make all pictures of a batch of one class; previews go to `show` if there is time for them.
 
     `claimed_s` is when the leases were granted, on the monotonic clock. `settled` is what
     `settle_plan` returned for these claims just before, if it was asked. Raises Stopped when nobody
     waits any more or the worker must stop, InvalidSchedule when the plan was made for another UNet.
+    Before every step but the first, `first(pace)` returns what has to be done before, None for
+    nothing.
     """
     job = leading(claims)
     _check_same_model(job, desk)
@@ -134,7 +143,8 @@ def run_batch(
     pace = Pace(lease, promise, _steering(desk, plan, len(prompts)), must_stop)
     frame = Frame(*shape, plan.solver, plan.schedule, desk.correction_of(plan))
     writer = _writer(claims, plan)
-    rendered = desk.render(desk.model, prompts, frame, pace, previews, writer, desk.graphs)
+    how = (pace, previews, writer, desk.graphs, lambda _step: first(pace))
+    rendered = desk.render(desk.model, prompts, frame, *how)
     replanned = _work(priced.plan) != _work(ordered)
     steered = pace.hurried_steps, pace.extended_steps
     ran = ran_plan(priced, desk.costs, len(prompts), replanned, *steered)
@@ -266,7 +276,7 @@ def _result(desk: Desk, claim: Claimed, ran: Ran, since_claim_ms: float) -> Resu
         seeds=claim.job.seeds,
         plan=_told(claim.job.plan, ran.plan),
         timing=Timing(
-            queue_ms=round(claim.waited_ms, 2),
+            queue_ms=round(claim.waited_ms + made.paused_ms, 2),
             encode_ms=round(made.encode_ms, 2),
             denoise_ms=round(made.denoise_ms, 2),
             decode_ms=round(made.decode_ms, 2),

@@ -17,7 +17,7 @@ from schedules.schedule import Counts, Work, work_of
 from schedules.units import Role
 from workers.fixes import fixes_of
 from workers.moves import Move
-from workers.pins import Pins
+from workers.pins import Pinned, Pins
 from workers.units import first_of, replaced_forward
 
 if TYPE_CHECKING:
@@ -96,10 +96,19 @@ class CacheRun:
         return Move(self._row, fixed, tuple(computed))
 
     def pin(self, pins: Pins) -> None:
-        """Keep all values in `pins`, which no other run may use meanwhile; before step 0."""
+        """Keep all values in `pins`, which no other run may use until `unpin`; between steps."""
         pins.reserve(self._forecast)
+        for kept, place in ((self.values, pins.values), (self.before, pins.before)):
+            place.take(kept)
         self.values, self.before = pins.values, pins.before
         self._shapes, self._outlines = list(pins.shapes), dict(pins.outlines)
+
+    def unpin(self) -> None:
+        """Keep all values in tensors of its own, so that another run may use the pins."""
+        if isinstance(self.values, Pinned):
+            own = (u if u in self._forecast else None for u in range(len(self.before)))
+            self.values = [value.clone() for value in self.values]
+            self.before = [None if u is None else self.before[u].clone() for u in own]
 
     def pins(self) -> Pins:
         """Return tensors for the values of runs of the same shapes; after step 0."""

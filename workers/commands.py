@@ -63,6 +63,8 @@ def calibrate(
     "--upgrade/--no-upgrade", default=True, show_default=True,
     help="Make better pictures than promised while nobody else waits.",
 )  # fmt: skip
+@click.option("--pausing/--no-pausing", default=True, envvar="BLOCKCACHE_WORKER_PAUSING",
+              show_default=True, help="Pause batches for earlier deadlines.")  # fmt: skip
 @click.option(
     "--graphs/--no-graphs", default=True, show_default=True,
     help="On CUDA, record steps as CUDA graphs and replay them.",
@@ -75,14 +77,14 @@ def calibrate(
 )  # fmt: skip
 def worker(
     model: str, store_url: str, plans: Path | None, size: str | None, max_batch: int | None,
-    threads: int | None, dtype: str | None, nice: int, upgrade: bool, graphs: bool,
-    metrics_host: str, metrics_port: int, otlp_endpoint: str | None,
+    threads: int | None, dtype: str | None, nice: int, upgrade: bool, pausing: bool,
+    graphs: bool, metrics_host: str, metrics_port: int, otlp_endpoint: str | None,
 ) -> None:  # fmt: skip
     """Make pictures: claim jobs of one model from the store until told to stop."""
     # OpenMP threads that spin while they wait for one another slow a worker down many times over
     # as soon as another process wants their core. Read by the library when torch loads it.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-    from workers.loop import LoopSettings
+    from workers.loop_settings import LoopSettings
     from workers.main import WorkerSettings, run
 
     settings = WorkerSettings(
@@ -98,7 +100,7 @@ def worker(
         metrics_host=metrics_host,
         metrics_port=metrics_port,
         otlp_endpoint=otlp_endpoint,
-        loop=LoopSettings(upgrade=upgrade),
+        loop=LoopSettings(upgrade=upgrade, pausing=pausing),
     )
     run(settings)
 

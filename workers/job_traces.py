@@ -83,10 +83,10 @@ def broken_span(claim: Claimed, claimed_unix_s: float, ended_unix_s: float, erro
 
 
 def stage_spans(made: Rendered, began_unix_s: float) -> tuple[Recorded, ...]:
-    """Return what a run did one after the other, the steps within denoising."""
+    """Return what a run did one after the other, the steps within denoising, then its pauses."""
     named = {
         "encode": made.encode_ms,
-        "denoise": made.denoise_ms,
+        "denoise": made.denoise_ms + made.paused_ms,
         "decode": made.decode_ms,
         "png": made.png_ms,
     }

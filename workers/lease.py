@@ -25,6 +25,7 @@ class Lease:
 
     A thread of its own reports to the store, so that a slow store never slows a step down. It stops
     renewing when no step finished for `stall_s`: a wedged device must not keep its jobs for ever.
+    While the batch is `aside` nothing is expected of it, as long as that may take.
     """
 
     def __init__(self, queue: WorkerQueue, claims: Sequence[Claimed], stall_s: float) -> None:
@@ -45,6 +46,15 @@ class Lease:
     def step(self, step: int) -> None:
         self._step = step
         self._moved_at = time.monotonic()
+
+    @contextmanager
+    def aside(self, most_s: float) -> Iterator[None]:
+        """Expect no step inside this context, for `most_s` at most."""
+        self._moved_at = time.monotonic() + most_s
+        try:
+            yield
+        finally:
+            self._moved_at = time.monotonic()
 
     def keep(self) -> None:
         """Report and renew until `release`, or until the batch stalls."""

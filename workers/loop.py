@@ -6,10 +6,11 @@ import logging
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from itertools import compress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from app.contract.errors import StoreUnavailable
 from app.contract.jobs import Failure, Reason
@@ -17,51 +18,37 @@ from schedules.cost import Drift
 from schedules.errors import ScheduleError
 from schedules.planner import price
 from schedules.sharing import Ladder
-from workers.batch import Desk, Ran, results, run_batch, settle_plan
+from workers.agenda import NEVER_MS, Agenda
+from workers.batch import Desk, Ran, nobody_first, results, run_batch, settle_plan
 from workers.dispatch import Dispatch
 from workers.errors import Stopped, UnknownSolver
 from workers.halving import Halving
 from workers.job_traces import JobTraces, traces_of
 from workers.lease import leased
+from workers.lookout import looking
+from workers.pauses import Pauses
 from workers.speed import Idleness, Speed
 from workers.warming import probe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from app.contract.cards import WorkerCard
     from app.contract.ports import Claimed, Made, WorkerQueue
+    from schedules.replanning import Aim
+    from workers.batch import First
+    from workers.dispatch import Sooner
+    from workers.lease import Lease
+    from workers.loop_settings import LoopSettings
     from workers.previews import Show
     from workers.speed import Took
     from workers.telemetry import WorkerMetrics
 
 log = logging.getLogger(__name__)
-STALL_FACTOR = 5
 # A job that comes during a capture waits for its end: few at once, and after a batch, when the next
 # may be there already, only of what comes again and again.
 CAPTURES = 1
 WANTED = 2
-# A gateway's picture of the workers is older than this: a run so short would be over before anybody
-# could know of it.
-BRIEF_MS = 20.0
-
-
-@dataclass(frozen=True, slots=True)
-class LoopSettings:
-    """How patient a worker is, in seconds; `upgrade`: whether it may do better than promised.
-
-    One that idles for `probe_s` makes a picture for itself, to know how fast it is by now; as long
-    as it goes on idling every pause before the next is twice as long, up to `probe_most_s`.
-    """
-
-    claim_wait_s: float = 1.0
-    heartbeat_s: float = 1.0
-    drain_s: float = 30.0
-    stall_s: float = 60.0
-    store_retry_s: float = 0.5
-    upgrade: bool = True
-    probe_s: float = 1.0
-    probe_most_s: float = 300.0
 
 
 class WorkerLoop:
@@ -91,7 +78,7 @@ class WorkerLoop:
         self._stopping = threading.Event()
         self._news = threading.Event()
         self._publishing = threading.Lock()
-        self._busy_until_s = 0.0
+        self._agenda = Agenda(self._news.set)
         self._stop_s = float("inf")
 
     def stop(self) -> None:
@@ -114,7 +101,8 @@ class WorkerLoop:
     def _serve_once(self) -> None:
         try:
             ladder = self._ladder.drifted(self._desk.costs, self._halving.max_batch)
-            choose, wait_s = Dispatch(ladder, self._settings.upgrade), self._settings.claim_wait_s
+            choose = Dispatch(ladder, self._settings.upgrade, self._settings.pausing)
+            wait_s = self._settings.claim_wait_s
             claims = self._queue.claim(self._card.lane, self._card.worker, choose, wait_s)
             self._desk = replace(self._desk, aim=choose.aim)
             if claims and self._stopping.is_set():
@@ -132,29 +120,14 @@ class WorkerLoop:
             log.warning("waiting for the store: %s", error)
             self._stopping.wait(self._settings.store_retry_s)
 
-    def _run(self, claims: Sequence[Claimed]) -> None:
-        claimed_s = time.monotonic()
+    def _run(self, claims: Sequence[Claimed], most_ms: float = NEVER_MS) -> bool:
+        """Make a batch; return False when it was given back, as one that takes too long is."""
+        claimed_s, depth = time.monotonic(), self._agenda.depth
         try:
-            settled = settle_plan(self._desk, claims)
-            self._announce(busy_ms=settled.predicted_ms)
-            with (
-                leased(self._queue, claims, self._stall_s(settled.predicted_ms)) as lease,
-                ThreadPoolExecutor(1, "previews") as sending,
-            ):
-                show = self._shown_by(sending)
-
-                def run(part: Sequence[Claimed]) -> Ran:
-                    known = settled if part is claims else None
-                    stop = self._must_stop
-                    return run_batch(self._desk, part, lease, claimed_s, stop, show, known)
-
-                last, ran = self._halving(run, claims, partial(self._finish, claimed_s=claimed_s))
-                # Before the answers are out: whoever gets one may ask again at once.
-                self._learn(ran)
-                self._announce_free()
-            self._finish(last, ran, claimed_s)
+            self._make(claims, claimed_s, most_ms)
         except Stopped:
             self._trace(self._give_back(claims), claimed_s)
+            return False
         except (ScheduleError, UnknownSolver) as error:
             failed = self._fail(claims, f"the plan cannot be run: {error}", retry=False)
             self._trace(failed, claimed_s, error)
@@ -165,16 +138,74 @@ class WorkerLoop:
             failed = self._fail(claims, f"the worker failed: {type(error).__name__}", retry=True)
             self._trace(failed, claimed_s, error)
         finally:
-            if self._busy_until_s:  # it ended without having been announced free
-                self._announce(busy_ms=0.0)
+            if self._agenda.end(depth):  # it ended without that having been announced
+                self._news.set()
+        return True
+
+    def _make(self, claims: Sequence[Claimed], claimed_s: float, most_ms: float) -> None:
+        depth, beside = self._agenda.depth, self._beside(claims)
+        settled = settle_plan(self._desk, claims)
+        if settled.p95_ms > most_ms:
+            raise Stopped("it would take too long")
+        self._begin(claims, settled.predicted_ms, beside)
+        with (
+            leased(self._queue, claims, self._settings.stall_for_s(settled.predicted_ms)) as lease,
+            ThreadPoolExecutor(1, "previews") as sending,
+            self._pauses(lease, beside) as first,
+        ):
+            show = self._shown_by(sending)
+
+            def run(part: Sequence[Claimed]) -> Ran:
+                alone = (settled, first) if part is claims else ()
+                return run_batch(self._desk, part, lease, claimed_s, self._must_stop, show, *alone)
+
+            last, ran = self._halving(run, claims, partial(self._finish, claimed_s=claimed_s))
+            # Before the answers are out: whoever gets one may ask again at once.
+            self._learn(ran)
+            self._announce_end(depth)
+        self._finish(last, ran, claimed_s)
+
+    def _beside(self, claims: Sequence[Claimed]) -> Ladder | None:
+        """Return the ladder of what may come before the rest of a batch, None where nothing may."""
+        room = self._halving.max_batch - sum(claim.job.images for claim in claims)
+        if not self._settings.pausing or self._agenda.depth or room < 1:
+            return None
+        return self._ladder.drifted(self._desk.costs, room)
+
+    def _begin(self, claims: Sequence[Claimed], predicted_ms: float, beside: Ladder | None) -> None:
+        least_ms = NEVER_MS if beside is None else beside.batch_ms[0][0]
+        self._agenda.begin(predicted_ms, min(claim.left_ms for claim in claims), least_ms)
+
+    @contextmanager
+    def _pauses(self, lease: Lease, beside: Ladder | None) -> Iterator[First]:
+        """Give what says between two steps what comes first."""
+        if beside is None:
+            yield nobody_first
+            return
+        lane, worker = self._card.lane, self._card.worker
+        with looking(lambda: self._queue.urgent_ms(lane)) as lookout:
+
+            def take(choose: Sooner) -> Sequence[Claimed]:
+                is_over = self._stopping.is_set()
+                return [] if is_over else self._queue.claim(lane, worker, choose, 0.0)
+
+            yield Pauses(lookout, lease, beside, self._agenda.go_on, take, self._make_first)
+
+    def _make_first(self, claims: Sequence[Claimed], aim: Aim, most_ms: float) -> bool:
+        """Make those a batch stands back for; return False when that would take too long."""
+        self._desk = replace(self._desk, aim=aim)
+        made = self._run(claims, most_ms)
+        if made:
+            self._metrics.paused()
+        return made
 
     def _probe(self) -> None:
         """Find out how fast this machine is by now; whoever asks meanwhile counts on the wait."""
         costs = self._desk.costs
-        self._announce(busy_ms=price(self._desk.book.frontier(costs)[0], costs).predicted_ms)
+        self._agenda.begin(price(self._desk.book.frontier(costs)[0], costs).predicted_ms)
         self._speed.probed(probe(self._desk))
         self._desk = replace(self._desk, costs=self._speed.costs)
-        self._announce_free()
+        self._announce_end(0)
 
     def _capture(self, least: int = 1) -> None:
         graphs = self._desk.graphs
@@ -183,17 +214,11 @@ class WorkerLoop:
     def _shown_by(self, sending: ThreadPoolExecutor) -> Show:
         """Return what sends previews from another thread: a slow store slows no step down."""
 
-        def send(claim: Claimed, number: int, picture: bytes) -> None:
-            self._attempt(lambda: self._queue.preview(claim, number, picture), "send a preview")
-
-        def show(claim: Claimed, number: int, picture: bytes) -> None:
-            sending.submit(send, claim, number, picture)
+        def show(*shown: Any) -> None:
+            send = partial(self._queue.preview, *shown)
+            sending.submit(self._attempt, send, "send a preview")
 
         return show
-
-    def _stall_s(self, expected_ms: float) -> float:
-        """Return how long a batch may go without finishing a step: many times what one takes."""
-        return max(self._settings.stall_s, STALL_FACTOR * expected_ms / 1e3)
 
     def _finish(self, claims: Sequence[Claimed], ran: Ran, claimed_s: float) -> None:
         def since_claim_ms() -> float:
@@ -242,16 +267,8 @@ class WorkerLoop:
         self._speed.ran(ran)
         self._desk = replace(self._desk, costs=self._speed.costs)
 
-    def _announce(self, busy_ms: float) -> None:
-        """Tell for how long this worker is busy, if that is worth telling; 0: it is free again."""
-        if 0.0 < busy_ms <= BRIEF_MS:
-            return
-        self._busy_until_s = time.monotonic() + busy_ms / 1e3 if busy_ms else 0.0
-        self._news.set()
-
-    def _announce_free(self) -> None:
-        if self._busy_until_s:
-            self._busy_until_s = 0.0
+    def _announce_end(self, depth: int) -> None:
+        if self._agenda.end(depth):
             self._attempt(self._publish)
 
     def _heartbeat(self) -> None:
@@ -264,10 +281,9 @@ class WorkerLoop:
 
     def _publish(self) -> None:
         with self._publishing:  # an older card must not follow a newer one
-            left_s = max(self._busy_until_s - time.monotonic(), 0.0)
-            busy_until = self._queue.now_unix_ms() + round(left_s * 1e3) if left_s else 0
-            news = {"costs": self._desk.costs, "busy_until_unix_ms": busy_until, "ready": True}
-            card = self._card.copy(**news, max_batch=self._halving.max_batch)
+            busy = self._agenda.told(self._queue.now_unix_ms()) if self._agenda.depth else {}
+            news = {"costs": self._desk.costs, "max_batch": self._halving.max_batch, "ready": True}
+            card = self._card.copy(**news, **busy)
             self._queue.publish(card, self._desk.book)
             self._metrics.published()
 

@@ -25,7 +25,8 @@ from workers.costing import measure_costs
 from workers.errors import CalibrationError, ModelError
 from workers.graphs import Graphs
 from workers.job_traces import JobTraces
-from workers.loop import LoopSettings, WorkerLoop
+from workers.loop import WorkerLoop
+from workers.loop_settings import LoopSettings
 from workers.pipeline import load
 from workers.telemetry import WorkerMetrics, serve
 from workers.threads import settle_threads

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from schedules.pausing import Underway
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from torch import Tensor
 
@@ -45,6 +48,8 @@ class Pace:
     end after it computes less. When the rest no longer fits before the deadline, the next step
     reuses all it can: a slightly poorer picture in time instead of a better one too late.
     `must_stop` says whether the worker itself has to be done by now.
+
+    A pause moves the promised end on, up to the deadline, and nothing that is told of speed.
     """
 
     def __init__(
@@ -65,6 +70,7 @@ class Pace:
         left_s = promise.deadline_s - self._started_s
         self._aim_s = self._started_s + min(predicted_s, left_s)
         self.steers = left_s <= AMPLE * predicted_s
+        self._step = -1
         self._added_ms = 0.0
         self.hurried_steps = 0
         self.extended_steps = 0
@@ -76,7 +82,7 @@ class Pace:
 
     def __call__(self, step: int, run: CacheRun, _latents: Tensor) -> bool:
         """Return whether anybody still waits for the batch."""
-        self._lease.step = step + 1
+        self._lease.step, self._step = step + 1, step
         if step + 1 < len(self._promise.remaining_ms):
             self._steer(step, run)
         return bool(self._lease.wanted) and not self._must_stop()
@@ -93,6 +99,26 @@ class Pace:
         self._added_ms += added_ms
         self.hurried_steps += added_ms < 0
         self.extended_steps += added_ms > 0
+
+    @property
+    def underway(self) -> Underway:
+        """What is left of the run now, between two steps."""
+        now_s, step = self._clock(), self._step
+        rest_ms = self._promise.remaining_ms[step] * self._stretch_after(step, now_s)
+        return Underway.predicted((self._promise.deadline_s - now_s) * 1e3, rest_ms)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Take the time inside this context for none of the run's own."""
+        began_s = self._clock()
+        try:
+            yield
+        finally:
+            now_s, deadline_s = self._clock(), self._promise.deadline_s
+            self._started_s += now_s - began_s
+            self._aim_s = min(self._aim_s + now_s - began_s, deadline_s)
+            left_ms, rest_ms = (deadline_s - now_s) * 1e3, self._promise.remaining_ms[self._step]
+            self.steers = self.steers or left_ms <= AMPLE * rest_ms
 
     def is_late(self, step: int, now_s: float, stretch: float = 1.0) -> bool:
         """Return whether the steps after `step` no longer fit before the deadline."""

@@ -62,6 +62,12 @@ class Pinned(list[Any]):
         """Copy `value` into tensor u."""
         self[u].copy_(value)
 
+    def take(self, values: Sequence[Tensor | None]) -> None:
+        """Copy all that are there into place."""
+        for u, value in enumerate(values):
+            if value is not None:
+                self[u] = value
+
     def reserve(self, u: int, like: Tensor) -> None:
         """Make tensor u, unless it is there."""
         if self[u] is None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from workers.images import to_pixels, to_png
-from workers.sampler import always, decode, denoise, encode, initial_latents
+from workers.own_time import OwnTime
+from workers.sampler import always, decode, denoise, encode, initial_latents, nothing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from workers.cached_unet import CacheRun
     from workers.graphs import Graphs
     from workers.pipeline import Model
-    from workers.sampler import Frame, OnDenoised, OnStep, Prompt
+    from workers.sampler import Between, Frame, OnDenoised, OnStep, Prompt
 
     ToFile = Callable[[int, NDArray[np.uint8]], bytes]
 
@@ -32,7 +34,8 @@ if TYPE_CHECKING:
 class Rendered:
     """Finished pictures as files, in the order of their prompts, and what really happened.
 
-    `step_ms` holds what each step took of `denoise_ms`; `began_s` is on the monotonic clock.
+    `step_ms` holds what each step took of `denoise_ms`; `began_s` is on the monotonic clock. For
+    `paused_ms` it stood still between two steps, which no other time contains.
     """
 
     images: tuple[bytes, ...]
@@ -43,10 +46,11 @@ class Rendered:
     png_ms: float
     step_ms: tuple[float, ...] = field(default=(), kw_only=True)
     began_s: float = field(default=0.0, kw_only=True)
+    paused_ms: float = field(default=0.0, kw_only=True)
 
     @property
     def total_ms(self) -> float:
-        """The time of all stages."""
+        """The time of all stages, without pauses."""
         return self.encode_ms + self.denoise_ms + self.decode_ms + self.png_ms
 
 
@@ -64,44 +68,62 @@ def render(
     on_denoised: OnDenoised | None = None,
     to_file: ToFile = plain_png,
     graphs: Graphs | None = None,
+    between: Between = nothing,
 ) -> Rendered:
     """Make one picture a prompt as a single batch, each encoded by `to_file(row, pixels)`.
 
-    With `graphs` as `denoise` says. Raises Stopped when `on_step` says so.
+    With `graphs` and `between` as `denoise` says. Raises Stopped when `on_step` says so.
     """
-    began_s = time.monotonic()
-    marks = [time.perf_counter()]
+    began_s, clock = time.monotonic(), OwnTime()
+    marks = [clock()]
     conditioning = encode(model, prompts, frame)
     start = initial_latents(model, prompts, frame)
-    _mark(model, marks)
-    watched = _Watched(on_step, marks[-1])
-    latents, counts = denoise(model, conditioning, start, frame, watched, on_denoised, graphs)
-    _mark(model, marks)
+    _mark(model, marks, clock)
+    watched, asked = _Watched(on_step, clock), partial(_aside, model, clock, between)
+    latents, counts = denoise(
+        model, conditioning, start, frame, watched, on_denoised, graphs, asked
+    )
+    _mark(model, marks, clock)
     pixels = to_pixels(decode(model, latents))
-    _mark(model, marks)
+    _mark(model, marks, clock)
     images = tuple(to_file(row, picture) for row, picture in enumerate(pixels))
-    marks.append(time.perf_counter())
-    step_ms = tuple(_apart_ms(watched.marks))
-    return Rendered(images, counts, *_apart_ms(marks), step_ms=step_ms, began_s=began_s)
+    marks.append(clock())
+    step_ms, paused_ms = tuple(_apart_ms(watched.marks)), clock.paused_s * 1e3
+    kept: Any = {"step_ms": step_ms, "paused_ms": paused_ms, "began_s": began_s}
+    return Rendered(images, counts, *_apart_ms(marks), **kept)
 
 
 class _Watched:
     """Asks `on_step` after each step and notes when."""
 
-    def __init__(self, on_step: OnStep, began_s: float) -> None:
-        self.marks = [began_s]
+    def __init__(self, on_step: OnStep, clock: OwnTime) -> None:
+        self.marks = [clock()]
         self._on_step = on_step
+        self._clock = clock
 
     def __call__(self, step: int, run: CacheRun, latents: Tensor) -> bool:
-        self.marks.append(time.perf_counter())
+        self.marks.append(self._clock())
         return self._on_step(step, run, latents)
+
+
+def _aside(model: Model, clock: OwnTime, between: Between, step: int) -> Callable[[], None] | None:
+    """Let what comes between two steps not count as time of the run."""
+    other = between(step)
+    if other is None:
+        return None
+    _finished(model)
+    return partial(clock.aside, other)
 
 
 def _apart_ms(marks: Sequence[float]) -> list[float]:
     return [(b - a) * 1e3 for a, b in pairwise(marks)]
 
 
-def _mark(model: Model, marks: list[float]) -> None:
+def _mark(model: Model, marks: list[float], clock: OwnTime) -> None:
+    _finished(model)
+    marks.append(clock())
+
+
+def _finished(model: Model) -> None:
     if model.device.type == "cuda":
         torch.cuda.synchronize(model.device)
-    marks.append(time.perf_counter())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from diffusers.utils.torch_utils import randn_tensor
 
-from workers.cached_unet import CacheRun, cached
+from workers.cached_unet import CacheRun, cache_run, installed
 from workers.errors import Stopped
 from workers.families import Conditioning, joined
 from workers.graphs import Graphs
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     OnStep = Callable[[int, CacheRun, Tensor], bool]
     OnDenoised = Callable[[int, Tensor], None]
+    Between = Callable[[int], Callable[[], None] | None]
     Call = Callable[[Inputs], Tensor]
 
 
@@ -86,6 +87,10 @@ def always(_step: int, _run: CacheRun, _latents: Tensor) -> bool:
     return True
 
 
+def nothing(_step: int) -> None:
+    """Let nothing come between two steps."""
+
+
 def denoise(
     model: Model,
     conditioning: Conditioning,
@@ -94,6 +99,7 @@ def denoise(
     on_step: OnStep = always,
     on_denoised: OnDenoised | None = None,
     graphs: Graphs | None = None,
+    between: Between = nothing,
 ) -> tuple[Tensor, Counts]:
     """Run all steps of the schedule; return the final latents and what ran.
 
@@ -103,23 +109,59 @@ def denoise(
     After each step `on_denoised(step, denoised)` is told which final latents the step expects, then
     `on_step(step, run, latents)` is asked whether to go on; raises Stopped if not,
     CalibrationError when the frame's correction is for another model, solver or schedule.
+
+    After that, before every further step, `between(step)` is asked for what comes first, None for
+    nothing: the UNet and the graphs are free meanwhile, and what follows does not depend on it.
     """
-    steps, correction = frame.schedule.steps, _correction(model, frame)
-    walk = Walk(model, conditioning, latents, frame)
-    device_steps, graphs = _DeviceSteps(model.device), graphs or Graphs()
-    with (
-        cached(model.units, frame.schedule, correction) as run,
-        graphs.generation(model.pipe.unet, model.units, run, walk.inputs(0)) as walk.call,
-    ):
-        for step in range(steps):
-            run.begin_step(step)
-            walk.advance(step, walk.predict(step))
-            device_steps.wait_for_previous()
-            if on_denoised is not None:
-                on_denoised(step, walk.denoised)
-            if not on_step(step, run, walk.latents):
-                raise Stopped(f"stopped after step {step + 1} of {steps}")
-        return walk.latents, run.counts
+    run = cache_run(model.units, frame.schedule, _correction(model, frame))
+    walk, unet, graphs = (
+        Walk(model, conditioning, latents, frame),
+        model.pipe.unet,
+        graphs or Graphs(),
+    )
+    asked = _Asked(on_step, on_denoised, between, _DeviceSteps(model.device))
+    while walk.done < frame.schedule.steps:
+        inputs = walk.inputs(walk.done)
+        with (
+            installed(model.units, run),
+            graphs.generation(unet, model.units, run, inputs) as walk.call,
+        ):
+            other = _until_interrupted(walk, run, frame.schedule.steps, asked)
+        if other is not None:
+            run.unpin()
+            other()
+    return walk.latents, run.counts
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Who is told of a step, in this order; the last one what comes before the next."""
+
+    on_step: OnStep
+    on_denoised: OnDenoised | None
+    between: Between
+    device_steps: _DeviceSteps
+
+    def after(self, step: int, walk: Walk, run: CacheRun, steps: int) -> Callable[[], None] | None:
+        self.device_steps.wait_for_previous()
+        if self.on_denoised is not None:
+            self.on_denoised(step, walk.denoised)
+        if not self.on_step(step, run, walk.latents):
+            raise Stopped(f"stopped after step {step + 1} of {steps}")
+        return self.between(step) if step + 1 < steps else None
+
+
+def _until_interrupted(
+    walk: Walk, run: CacheRun, steps: int, asked: _Asked
+) -> Callable[[], None] | None:
+    """Take steps until something else comes first, which is returned, or all are done."""
+    for step in range(walk.done, steps):
+        run.begin_step(step)
+        walk.advance(step, walk.predict(step))
+        other = asked.after(step, walk, run, steps)
+        if other is not None:
+            return other
+    return None
 
 
 def _correction(model: Model, frame: Frame) -> Correction | None:
@@ -145,6 +187,11 @@ class Walk:
         self._schedulers = [scheduler]  # as each was before a step, to predict any of them again
         self.latents: Tensor = noise * scheduler.init_noise_sigma
         self._expected: Tensor | None = None
+
+    @property
+    def done(self) -> int:
+        """How many steps were taken."""
+        return len(self._schedulers) - 1
 
     @property
     def denoised(self) -> Tensor:

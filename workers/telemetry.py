@@ -66,6 +66,11 @@ class WorkerMetrics:
         self._extended = Counter(
             "blockcache_extended_steps", "Steps that used time to spare", registry=r
         )
+        self._pauses = Counter(
+            "blockcache_pauses",
+            "Batches paused between two steps for one with an earlier deadline",
+            registry=r,
+        )
         self._lost = Counter(
             "blockcache_leases_lost", "Results refused because the lease was lost", registry=r
         )
@@ -100,6 +105,10 @@ class WorkerMetrics:
         self._denoise.observe(ran.rendered.denoise_ms / 1e3)
         self._hurried.inc(ran.plan.hurried_steps)
         self._extended.inc(ran.plan.extended_steps)
+
+    def paused(self) -> None:
+        """Count a batch that stands back for another."""
+        self._pauses.inc()
 
     def lease_lost(self) -> None:
         """Count a result that came too late to be accepted."""

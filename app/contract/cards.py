@@ -21,6 +21,9 @@ class WorkerCard:
     `book` is the digest of its plan book, stored once for all workers that share it. A card that
     is not renewed within its TTL means the worker is gone. `ready` is False until a warm-up
     picture has been made.
+
+    Where `due_unix_ms` is not 0, who has to be done before it can come before the rest of what
+    makes the worker busy, from `yields_from_unix_ms` on.
     """
 
     worker: str
@@ -34,6 +37,8 @@ class WorkerCard:
     costs: CostModel
     max_batch: int
     busy_until_unix_ms: int = 0
+    yields_from_unix_ms: int = 0
+    due_unix_ms: int = 0
     ready: bool = False
 
     @property

@@ -257,6 +257,13 @@ class WorkerQueue(Protocol):
         """
         ...
 
+    def urgent_ms(self, lane: Lane) -> float | None:
+        """Return how long the most urgent of those who wait has left, None when nobody waits.
+
+        Who is late already does not count.
+        """
+        ...
+
     def renew(self, claims: Sequence[Claimed]) -> frozenset[str]:
         """Extend the leases; return the ids still held and not cancelled."""
         ...

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from app.contract.settings import QueueSettings
     from schedules.book import PlanBook
 
-SCRIPTS = ("line", "claim", "renew", "finish", "fail", "give_back", "preview", "publish")
+SCRIPTS = (
+    "line", "urgent", "claim", "renew", "finish", "fail", "give_back", "preview", "publish",
+)  # fmt: skip
 ENDS_IN = {
     Reason.CANCELLED: JobState.CANCELLED,
     Reason.DEADLINE: JobState.FAILED,
@@ -70,6 +72,11 @@ class RedisWorkerQueue:
             if claims or left_s <= 0:
                 return claims
             self._listen(lane, min(left_s, quiet_s, LONGEST_LISTEN_S))
+
+    def urgent_ms(self, lane: Lane) -> float | None:
+        """Return how long the most urgent of those who wait has left, None when nobody waits."""
+        left_ms = self._run("urgent", lane.name)
+        return None if left_ms < 0 else float(left_ms)
 
     def renew(self, claims: Sequence[Claimed]) -> frozenset[str]:
         """Extend the leases; return the ids still held and not cancelled."""

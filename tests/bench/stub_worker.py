@@ -28,19 +28,20 @@ from workers.batch import Desk
 from workers.calibration_files import load_corrections
 from workers.errors import Stopped
 from workers.images import to_png
-from workers.loop import LoopSettings, WorkerLoop
+from workers.loop import WorkerLoop
+from workers.loop_settings import LoopSettings
 from workers.rendering import Rendered
 from workers.telemetry import WorkerMetrics
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from schedules.cost import CostModel, StageCosts
     from schedules.schedule import Row, Schedule
     from schedules.units import UnitGraph
     from workers.pipeline import Model
     from workers.rendering import ToFile
-    from workers.sampler import Frame, OnStep, Prompt
+    from workers.sampler import Between, Frame, OnStep, Prompt
 
 PIXELS = np.zeros((8, 8, 3), np.uint8)
 PICTURE = to_png(PIXELS)
@@ -90,20 +91,20 @@ class TimedRender:
 
     def __call__(
         self, _model: Model, prompts: Sequence[Prompt], frame: Frame, on_step: OnStep,
-        _on_denoised: Any, to_file: ToFile, _graphs: Any,
+        _on_denoised: Any, to_file: ToFile, _graphs: Any, between: Between,
     ) -> Rendered:  # fmt: skip
         began_s, stage = time.monotonic(), self._costs.at(len(prompts))
         self._stretch = self._chance.lognormvariate(0, STRAY)
         self._due_s = self._marked_s = time.perf_counter()
         encode_ms = self._take(stage.encode_ms)
-        denoise_ms, counts = self._denoise(stage, frame.schedule, on_step)
+        denoise_ms, counts = self._denoise(stage, frame.schedule, on_step, between)
         decode_ms = self._take(stage.decode_ms)
         images = tuple(to_file(row, PIXELS) for row in range(len(prompts)))
         png_ms = self._take(stage.png_ms)
         return Rendered(images, counts, encode_ms, denoise_ms, decode_ms, png_ms, began_s=began_s)
 
     def _denoise(
-        self, stage: StageCosts, schedule: Schedule, on_step: OnStep
+        self, stage: StageCosts, schedule: Schedule, on_step: OnStep, between: Between
     ) -> tuple[float, Counts]:
         run, took_ms = StubRun(schedule, self._graph), self._take(stage.start_ms)
         for step in range(schedule.steps):
@@ -113,7 +114,15 @@ class TimedRender:
             )
             if not on_step(step, cast("Any", run), cast("Any", None)):
                 raise Stopped
+            if step + 1 < schedule.steps and (other := between(step)):
+                self._aside(other)
         return took_ms, run.counts()
+
+    def _aside(self, other: Callable[[], None]) -> None:
+        stretch, ahead_s = self._stretch, self._due_s - time.perf_counter()
+        other()
+        self._marked_s = time.perf_counter()
+        self._stretch, self._due_s = stretch, self._marked_s + ahead_s
 
     def _take(self, ms: float) -> float:
         """Return once all work so far would be done, and how long that was after the last time."""

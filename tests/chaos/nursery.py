@@ -21,7 +21,8 @@ from tests.builders import a_card
 from tests.tiny_books import book_for, costs_for
 from tests.tiny_models import load_tiny
 from workers.batch import Desk
-from workers.loop import LoopSettings, WorkerLoop
+from workers.loop import WorkerLoop
+from workers.loop_settings import LoopSettings
 from workers.telemetry import WorkerMetrics
 
 if TYPE_CHECKING:

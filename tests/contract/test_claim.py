@@ -217,3 +217,17 @@ async def test_an_unreadable_job_becomes_a_dead_letter_and_the_next_one_is_claim
     assert isinstance(outcome, Failure)
     assert outcome.reason is Reason.DEAD
     assert [dead.id for dead in await gateway.list_dead()] == [strange.id]
+
+
+async def test_the_most_urgent_who_is_not_late_can_be_seen_without_a_claim(
+    gateway: RedisGatewayQueue, worker: RedisWorkerQueue
+) -> None:
+    assert worker.urgent_ms(a_lane()) is None
+    await submitted(gateway, -1000.0)
+    await submitted(gateway, 3 * MINUTE_MS)
+    await submitted(gateway, 2 * MINUTE_MS)
+    await submitted(gateway, MINUTE_MS, width=128)
+    left_ms = worker.urgent_ms(a_lane())
+
+    assert left_ms is not None
+    assert MINUTE_MS < left_ms <= 2 * MINUTE_MS

@@ -15,7 +15,7 @@ import yaml
 from app.settings import Settings
 from tests.deploy.overlays import K8S, of_kind, pods
 from tests.deploy.queries import ROOT, read_yaml, unknown_names
-from workers.loop import LoopSettings
+from workers.loop_settings import LoopSettings
 
 SCHEMAS = Path(os.environ.get("BLOCKCACHE_SCHEMAS", "no-schemas")) / "keda"
 OVERLAYS = ("cpu", "gpu", "keda", "keda-redis", "laptop")

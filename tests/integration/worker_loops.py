@@ -18,7 +18,8 @@ from tests.tiny_books import book_for, costs_for, job_for
 from workers.batch import Desk
 from workers.graphs import Graphs
 from workers.job_traces import JobTraces
-from workers.loop import LoopSettings, WorkerLoop
+from workers.loop import WorkerLoop
+from workers.loop_settings import LoopSettings
 from workers.telemetry import WorkerMetrics
 
 if TYPE_CHECKING:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from schedules.batching import turn
+from schedules.pausing import MARGIN
 from schedules.planner import price
 from schedules.replanning import Aim, settle
 from tests.stepwise.runs import Member
-from tests.stepwise.service import MARGIN, MOST, Stepwise
+from tests.stepwise.service import MOST, Stepwise
 
 if TYPE_CHECKING:
     from app.contract.line import Queued

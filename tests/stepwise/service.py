@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from app.contract.line import Queued
+from schedules.pausing import Underway
 from schedules.replanning import settle
-from schedules.sharing import Waiting
 from tests.load_simulation import STRAY, Request, Service, quality
 from tests.stepwise.runs import Member, Price, Run
 from workers.dispatch import Dispatch
@@ -18,29 +18,8 @@ if TYPE_CHECKING:
     from app.contract.line import Line
     from schedules.book import Plan
     from schedules.replanning import Aim
-    from schedules.sharing import Ladder
 
 MOST = 4
-# What runs that are held up are counted with: predictions stray, and turning to others takes time.
-MARGIN = 1.03
-SWITCH_MS = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Underway(Waiting):
-    """What is left of a run that others may come before: work of fixed length with a deadline.
-
-    `images` is that work in pictures of the lowest rung.
-    """
-
-    def lowest(self, _ladder: Ladder) -> int:
-        return 0
-
-    def highest(self, _ladder: Ladder) -> int:
-        return 0
-
-    def can_be_kept(self, _ladder: Ladder) -> bool:
-        return True
 
 
 class Stepwise(Service):
@@ -129,8 +108,7 @@ class Stepwise(Service):
 
     def _shown(self, run: Run, left_ms: float) -> Queued:
         """Return a run as somebody who waits for so much work."""
-        work = left_ms / self._ladder.each_ms[0]
-        waiting = Underway(run.deadline_ms() - self.now_ms, work)  # type: ignore[arg-type]
+        waiting = Underway(run.deadline_ms() - self.now_ms, rest_ms=left_ms)
         return Queued("run", "run", waiting, left_ms)
 
 

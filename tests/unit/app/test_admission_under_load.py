@@ -109,3 +109,34 @@ def test_an_unequal_worker_does_its_own_share_of_the_work() -> None:
         waits.append(verdict.wait_ms)
 
     assert waits == [501.0, 201.0]
+
+
+def yielding(rest_ms: float, due_ms: float) -> Load:
+    """Return a worker in the middle of a run that stands back for earlier deadlines."""
+    ends, due = NOW + round(rest_ms), NOW + round(due_ms)
+    card = replace(CARD, busy_until_unix_ms=ends, yields_from_unix_ms=NOW, due_unix_ms=due)
+    return Load([card], Backlog(0, 0.0), NOW, 0.0)
+
+
+def test_who_can_come_before_a_run_need_not_wait_for_its_end() -> None:
+    budget_ms, run_ms = 3 * FULL_MS, 4 * FULL_MS
+    stands_back, goes_on = yielding(run_ms, 10 * FULL_MS), yielding(run_ms, 10 * FULL_MS)
+    busy = replace(goes_on, cards=[replace(goes_on.cards[0], due_unix_ms=0)])
+
+    assert isinstance(admit(Ask(budget_ms), BOOK, stands_back), Admit)
+    assert isinstance(admit(Ask(budget_ms), BOOK, busy), Queued)
+
+
+def test_nobody_comes_before_a_run_that_would_be_late_for_it() -> None:
+    run_ms, budget_ms = 4 * FULL_MS, 3 * FULL_MS
+    tight = yielding(run_ms, run_ms * 1.03 + FAST_MS / 2)
+
+    assert isinstance(admit(Ask(budget_ms), BOOK, tight), Queued)
+
+
+def test_who_comes_after_a_run_waits_for_its_end() -> None:
+    run_ms, due_ms = 2 * FULL_MS, 5 * FULL_MS
+    verdict = admit(Ask(6 * FULL_MS), BOOK, yielding(run_ms, due_ms))
+
+    assert isinstance(verdict, Admit)
+    assert verdict.wait_ms >= run_ms

@@ -123,3 +123,10 @@ def test_a_log_line_ends_with_the_traces_of_its_jobs() -> None:
 
     assert traces_of([a_claim(), without]) == " (trace_id 0af7651916cd43dd8448eb211c80319c)"
     assert traces_of([without]) == ""
+
+
+def test_a_pause_lies_within_the_denoising() -> None:
+    _, denoise, decode, _ = stage_spans(replace(a_made(), paused_ms=50.0), BEGAN_S)
+
+    assert times_ms(denoise, BEGAN_S) == (2.0, 132.0)
+    assert times_ms(decode, BEGAN_S) == (132.0, 137.0)

@@ -66,3 +66,17 @@ def test_nothing_is_renewed_after_the_batch() -> None:
 
 def _keepers() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "lease"]
+
+
+def test_nothing_is_expected_of_a_batch_that_stands_aside() -> None:
+    queue: Any = Reports(frozenset({"one", "two"}))
+    with leased(queue, CLAIMS, stall_s=0.01) as lease, lease.aside(60.0):
+        reported = len(queue.steps)
+        wait_until(lambda: len(queue.steps) > reported + 2)
+        assert _keepers()
+
+
+def test_a_batch_that_stands_aside_for_too_long_is_no_longer_renewed() -> None:
+    queue: Any = Reports(frozenset({"one", "two"}))
+    with leased(queue, CLAIMS, stall_s=0.01) as lease, lease.aside(0.01):
+        wait_until(lambda: not _keepers())

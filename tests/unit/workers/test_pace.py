@@ -165,3 +165,33 @@ def test_what_was_left_out_is_not_counted_as_worked() -> None:
 
 def test_a_deadline_before_the_promised_end_is_what_a_run_aims_at() -> None:
     assert Ride(450.0).step(0, 100.0) < 0
+
+
+def test_a_pause_is_no_reason_to_hurry() -> None:
+    ride = Ride(2_000.0, cached=True)
+    ride.pace.steers = True
+    ride.step(0, 100.0)
+    with ride.pace.paused():
+        ride.clock.now_s += 0.5
+
+    assert ride.step(1, 100.0) == 0.0
+
+
+def test_after_a_pause_the_deadline_still_holds() -> None:
+    ride = Ride(1_100.0)
+    ride.step(0, 100.0)
+    with ride.pace.paused():
+        ride.clock.now_s += 0.7
+
+    assert ride.step(1, 100.0) < 0
+    assert ride.pace.steers
+
+
+def test_what_is_left_of_a_run_is_told_at_its_own_pace() -> None:
+    steady, slow = Ride(2_000.0), Ride(2_000.0)
+    steady.step(0, 100.0)
+    slow.step(0, 200.0)
+
+    assert steady.pace.underway.predicted_ms == pytest.approx(400.0)
+    assert steady.pace.underway.left_ms == pytest.approx(1_900.0)
+    assert slow.pace.underway.predicted_ms > 450.0

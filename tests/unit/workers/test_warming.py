@@ -7,13 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from schedules.book import Plan, Quality
-from tests.corrections import a_correction
-from tests.graph_runs import RULES, replayed
+from tests.graph_runs import a_desk, replayed
 from tests.recorder import Recorder
 from tests.rendering import a_frame, latents_of, some_prompts
-from tests.tiny_books import book_for, costs_for
-from workers.batch import Desk
 from workers.graphs import Graphs
 from workers.warming import record
 
@@ -22,25 +18,6 @@ if TYPE_CHECKING:
 
     from workers.capturing import Replay
     from workers.pipeline import Model
-
-
-def a_desk(model: Model, kind: str = "closed-form") -> Desk:
-    """Return a desk of three plans by different solvers, the last of them corrected.
-
-    The more they compute the better they are, so that none is without use.
-    """
-    tables = (RULES[name](model) for name in ("uniform", "ragged", "uniform-all"))
-    solvers = ("ddim", "dpmpp_2m_p1.2", "dpmpp_2m")
-    graph = model.units.graph
-    plain = [
-        Plan.of(solver, "a rule", table, graph, Quality("psnr_db", table.counts(graph).computed))
-        for solver, table in zip(solvers, tables, strict=True)
-    ]
-    frame = a_frame(model, plain[-1].schedule, solver=plain[-1].solver)
-    correction = a_correction(model, frame, kind)
-    book = book_for(model).with_plans([*plain[:2], replace(plain[2], correction=correction.id)])
-    graphs, known = Graphs(Recorder(model.pipe.unet)), {correction.id: correction}
-    return Desk("worker-1", model, book, costs_for(model), known, graphs=graphs)
 
 
 def test_a_worker_records_the_steps_of_its_plans_before_any_request(emoji: Model) -> None:
