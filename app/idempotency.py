@@ -6,7 +6,7 @@ import hashlib
 import re
 from typing import TYPE_CHECKING
 
-from app.contract.ports import Once
+from app.contract.once import Once
 from app.errors import FieldError, InvalidRequest
 
 if TYPE_CHECKING:

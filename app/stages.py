@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     from app import admission
     from app.contract.jobs import Result
-    from app.contract.ports import JobStatus, Once
+    from app.contract.once import Once
+    from app.contract.ports import JobStatus
     from app.fleet import Offer
 
 

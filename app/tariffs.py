@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from schedules.ladder import Ladder
 from schedules.planner import ranked
-from schedules.sharing import Ladder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from schedules.sharing import Crew, Ladder, Waiting, ceiling
+from schedules.ladder import Ladder
+from schedules.sharing import Crew, Waiting, ceiling
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,7 +17,7 @@ from schedules.sharing import Crew, Waiting, kept
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from schedules.sharing import Ladder
+    from schedules.ladder import Ladder
 
 # What runs that are held up are counted with: predictions stray, and turning to others takes time.
 MARGIN = 1.03

@@ -18,8 +18,9 @@ from app.admission import Queued as Refused
 from app.contract.line import Line, Queued
 from app.contract.ports import Backlog
 from schedules.cost import Drift
+from schedules.ladder import Ladder
 from schedules.replanning import settle
-from schedules.sharing import Arrival, Ladder, Waiting
+from schedules.sharing import Arrival, Waiting
 from workers.dispatch import Dispatch
 
 if TYPE_CHECKING:

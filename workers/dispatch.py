@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from app.contract.line import Line, Queued
+    from schedules.ladder import Ladder
     from schedules.pausing import Underway
-    from schedules.sharing import Ladder, Waiting
+    from schedules.sharing import Waiting
 
 
 @dataclass(slots=True)

@@ -16,8 +16,8 @@ from app.contract.errors import StoreUnavailable
 from app.contract.jobs import Failure, Reason
 from schedules.cost import Drift
 from schedules.errors import ScheduleError
+from schedules.ladder import Ladder
 from schedules.planner import price
-from schedules.sharing import Ladder
 from workers.agenda import NEVER_MS, Agenda
 from workers.batch import Desk, Ran, nobody_first, results, run_batch, settle_plan
 from workers.dispatch import Dispatch

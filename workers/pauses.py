@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from app.contract.ports import Claimed
+    from schedules.ladder import Ladder
     from schedules.pausing import Underway
     from schedules.replanning import Aim
-    from schedules.sharing import Ladder
     from workers.lease import Lease
     from workers.lookout import Lookout
     from workers.pace import Pace

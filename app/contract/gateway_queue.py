@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from app.contract.jobs import Outcome
     from app.contract.lanes import Lane
-    from app.contract.ports import Once
+    from app.contract.once import Once
     from app.contract.settings import QueueSettings
 
 SCRIPTS = (

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from app.contract.cards import WorkerCard
     from app.contract.jobs import Failure, Job, JobState, Outcome, Result
     from app.contract.lanes import Lane
+    from app.contract.once import Once
     from app.contract.webhook_queue import WebhookQueue
     from schedules.book import PlanBook
 
@@ -63,17 +64,6 @@ class JobStatus:
     created_unix_ms: int
     deadline_unix_ms: int
     outcome: Outcome | None
-
-
-@dataclass(frozen=True, slots=True)
-class Once:
-    """An idempotency key as the queue knows it.
-
-    `name` is unique to the owner and its key, `fingerprint` to what was asked for.
-    """
-
-    name: str
-    fingerprint: str
 
 
 @dataclass(frozen=True, slots=True)

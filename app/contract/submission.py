@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from app.contract.jobs import Job
-    from app.contract.ports import Once
+    from app.contract.once import Once
     from app.contract.settings import QueueSettings
 
 

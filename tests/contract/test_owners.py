@@ -10,7 +10,7 @@ import pytest
 from app.contract.errors import AlreadyAccepted, KeyReused, QueueFull, TooManyJobs
 from app.contract.gateway_queue import RedisGatewayQueue
 from app.contract.jobs import Failure, Reason
-from app.contract.ports import Once
+from app.contract.once import Once
 from tests.builders import a_job, a_result, some_images
 from tests.contract.queueing import MINUTE_MS, claim_one, eventually, expire_leases, submitted
 

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schedules.batching import LATEST_MS, Batch, compose, turn
-from schedules.sharing import Ladder, Waiting
+from schedules.ladder import Ladder
+from schedules.sharing import Waiting
 
 # Alone 100, 200, 400 ms; each further picture adds a tenth (GPU) or all of it (CPU).
 GPU = Ladder.measured([0.5, 0.8, 1.0], [(m, 1.1 * m, 1.2 * m, 1.3 * m) for m in (100.0, 200, 400)])

@@ -5,8 +5,9 @@ from __future__ import annotations
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from schedules.ladder import Ladder
 from schedules.pausing import LATE, Underway, ceiling_over, sooner
-from schedules.sharing import Crew, Ladder, Waiting, kept
+from schedules.sharing import Crew, Waiting, kept
 
 # Alone 100, 200, 400 ms; each further picture adds a tenth.
 LADDER = Ladder.measured(

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from schedules.book import PlanBook
 from schedules.cost import CostModel, Drift
+from schedules.ladder import Ladder
 from schedules.planner import prices
-from schedules.sharing import Arrival, Crew, Ladder, Room, Waiting, ceiling, expected, kept
+from schedules.sharing import Arrival, Crew, Room, Waiting, ceiling, expected, kept
 from tests.builders import a_book, costs
 
 IDLE = Crew((0.0,), (1.0,))

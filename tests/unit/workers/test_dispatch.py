@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from app.contract.line import Line, Queued
+from schedules.ladder import Ladder
 from schedules.pausing import Underway
-from schedules.sharing import Arrival, Ladder, Waiting
+from schedules.sharing import Arrival, Waiting
 from workers.dispatch import Dispatch, Sooner
 
 LADDER = Ladder.measured([0.5, 1.0], [(100.0, 110.0, 120.0), (200.0, 220.0, 240.0)])

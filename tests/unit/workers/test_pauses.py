@@ -9,8 +9,8 @@ import pytest
 
 from app.contract.errors import StoreUnavailable
 from app.contract.ports import Claimed
+from schedules.ladder import Ladder
 from schedules.pausing import Underway
-from schedules.sharing import Ladder
 from tests.builders import a_job
 from workers.pauses import Pauses
 
