@@ -27,12 +27,10 @@ from tests.integration.worker_loops import (
 )
 from tests.rendering import a_frame
 from tests.tiny_books import book_for, costs_for, job_for
-from tests.tiny_models import load_tiny
 from workers.batch import prompts_of
 from workers.rendering import render
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from contextlib import AbstractContextManager
 
     from app.contract.jobs import Job
@@ -46,25 +44,7 @@ SOON_MS = 20_000.0
 UNIT_MS = 10.0
 
 
-@pytest.fixture(scope="session")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
-    return load_tiny("sd1", tmp_path_factory.mktemp("models"))
-
-
-@pytest.fixture(scope="session")
-def book(model: Model) -> PlanBook:
-    """Return a book of short plans; jobs bring the long one themselves."""
-    return book_for(model)
-
-
-@pytest.fixture
-async def queue(store_url: str, queue_settings: QueueSettings) -> AsyncIterator[RedisGatewayQueue]:
-    side = RedisGatewayQueue.connect(store_url, queue_settings)
-    yield side
-    await side.aclose()
-
-
-class Start:
+class StartSlow:
     """Starts workers for which the long run ends after the deadline of the short one."""
 
     def __init__(self, url: str, settings: QueueSettings, model: Model, book: PlanBook) -> None:
@@ -82,8 +62,8 @@ class Start:
 
 
 @pytest.fixture
-def start(store_url: str, queue_settings: QueueSettings, model: Model, book: PlanBook) -> Start:
-    return Start(store_url, queue_settings, model, book)
+def start(store_url: str, queue_settings: QueueSettings, model: Model, book: PlanBook) -> StartSlow:
+    return StartSlow(store_url, queue_settings, model, book)
 
 
 def long_job(model: Model) -> Job:
@@ -97,7 +77,7 @@ async def soon(queue: RedisGatewayQueue, job: Job) -> Job:
 
 
 async def test_a_tight_job_comes_first_and_the_loose_one_goes_on_as_if_it_had_not(
-    queue: RedisGatewayQueue, model: Model, book: PlanBook, start: Start
+    queue: RedisGatewayQueue, model: Model, book: PlanBook, start: StartSlow
 ) -> None:
     loose = await submitted(queue, long_job(model))
     with start() as worker:
@@ -115,7 +95,7 @@ async def test_a_tight_job_comes_first_and_the_loose_one_goes_on_as_if_it_had_no
 
 
 async def test_a_pause_is_time_in_the_queue_and_not_of_the_run(
-    queue: RedisGatewayQueue, model: Model, book: PlanBook, start: Start
+    queue: RedisGatewayQueue, model: Model, book: PlanBook, start: StartSlow
 ) -> None:
     loose = await submitted(queue, long_job(model))
     with start():
@@ -129,7 +109,7 @@ async def test_a_pause_is_time_in_the_queue_and_not_of_the_run(
 
 
 async def test_told_not_to_pause_a_worker_goes_on(
-    queue: RedisGatewayQueue, model: Model, book: PlanBook, start: Start
+    queue: RedisGatewayQueue, model: Model, book: PlanBook, start: StartSlow
 ) -> None:
     loose = await submitted(queue, long_job(model))
     with start(replace(QUICK, pausing=False)) as worker:
@@ -142,7 +122,7 @@ async def test_told_not_to_pause_a_worker_goes_on(
 
 
 async def test_a_later_deadline_is_no_reason_to_pause(
-    queue: RedisGatewayQueue, model: Model, book: PlanBook, start: Start
+    queue: RedisGatewayQueue, model: Model, book: PlanBook, start: StartSlow
 ) -> None:
     loose = await submitted(queue, long_job(model))
     with start() as worker:
@@ -154,7 +134,7 @@ async def test_a_later_deadline_is_no_reason_to_pause(
 
 
 async def test_what_breaks_while_another_is_paused_leaves_that_intact(
-    queue: RedisGatewayQueue, model: Model, book: PlanBook, start: Start
+    queue: RedisGatewayQueue, model: Model, book: PlanBook, start: StartSlow
 ) -> None:
     loose = await submitted(queue, long_job(model))
     with start() as worker:
@@ -167,7 +147,7 @@ async def test_what_breaks_while_another_is_paused_leaves_that_intact(
 
 
 async def test_a_paused_job_can_be_cancelled(
-    queue: RedisGatewayQueue, model: Model, book: PlanBook, start: Start
+    queue: RedisGatewayQueue, model: Model, book: PlanBook, start: StartSlow
 ) -> None:
     loose = await submitted(queue, long_job(model))
     with start():
@@ -181,7 +161,7 @@ async def test_a_paused_job_can_be_cancelled(
 
 
 async def test_a_worker_told_to_stop_gives_both_back(
-    queue: RedisGatewayQueue, model: Model, start: Start
+    queue: RedisGatewayQueue, model: Model, start: StartSlow
 ) -> None:
     loose, tight = long_job(model), job_for(model, book_for(model, steps=LONG // 2).plans[1])
     await submitted(queue, loose)
@@ -199,7 +179,7 @@ async def test_a_worker_told_to_stop_gives_both_back(
 
 
 async def test_a_worker_told_to_stop_finishes_both_where_there_is_time(
-    queue: RedisGatewayQueue, model: Model, start: Start
+    queue: RedisGatewayQueue, model: Model, start: StartSlow
 ) -> None:
     loose, tight = long_job(model), job_for(model, book_for(model, steps=LONG // 2).plans[1])
     await submitted(queue, loose)
@@ -214,7 +194,7 @@ async def test_a_worker_told_to_stop_finishes_both_where_there_is_time(
 
 
 async def test_out_of_memory_while_another_is_paused_leaves_that_intact(
-    queue: RedisGatewayQueue, model: Model, book: PlanBook, start: Start
+    queue: RedisGatewayQueue, model: Model, book: PlanBook, start: StartSlow
 ) -> None:
     loose = await submitted(queue, long_job(model))
     with start(encode=full_of("a pear", model)) as worker:
@@ -238,7 +218,7 @@ def full_of(prompt: str, model: Model) -> Any:
 
 
 async def test_what_does_not_fit_beside_a_batch_waits_for_its_end(
-    queue: RedisGatewayQueue, model: Model, book: PlanBook, start: Start
+    queue: RedisGatewayQueue, model: Model, book: PlanBook, start: StartSlow
 ) -> None:
     loose = await submitted(queue, long_job(model))
     with start() as worker:
@@ -256,7 +236,7 @@ async def test_the_lease_of_a_paused_job_is_renewed(
     queue = RedisGatewayQueue.connect(store_url, settings)
     loose, tight = long_job(model), job_for(model, book_for(model, steps=LONG // 2).plans[1])
     await submitted(queue, loose)
-    with Start(store_url, settings, model, book)():
+    with StartSlow(store_url, settings, model, book)():
         await eventually(lambda: has_begun(queue, loose))
         await soon(queue, tight)
         made = [await result(queue, job) for job in (tight, loose)]
@@ -268,7 +248,7 @@ async def test_the_lease_of_a_paused_job_is_renewed(
 
 
 async def test_a_card_says_that_earlier_deadlines_may_come_first(
-    queue: RedisGatewayQueue, model: Model, start: Start
+    queue: RedisGatewayQueue, model: Model, start: StartSlow
 ) -> None:
     await submitted(queue, long_job(model))
 
