@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 from app.contract.errors import DecodeError
@@ -57,11 +57,15 @@ class WorkerCard:
 
     @classmethod
     def decode(cls, payload: bytes | str) -> Self:
-        """Read what `encode` wrote; raises DecodeError carrying the payload."""
+        """Read what `encode` wrote; raises DecodeError carrying the payload.
+
+        What a newer worker says beyond this is left out.
+        """
         try:
             data = json.loads(payload)
-            if data.pop("version", None) != VERSION:
+            if data.get("version") != VERSION:
                 raise DecodeError(f"not a version {VERSION} card", payload)
-            return cls(**{**data, "costs": CostModel.from_dict(data["costs"])})
+            known = {field.name: data[field.name] for field in fields(cls) if field.name in data}
+            return cls(**{**known, "costs": CostModel.from_dict(data["costs"])})
         except (ValueError, KeyError, TypeError, AttributeError, ScheduleError) as error:
             raise DecodeError(f"not a worker card: {error!r}", payload) from error
