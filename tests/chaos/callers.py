@@ -9,9 +9,12 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import httpx
+
+from tests.integration.gateways import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,10 +100,13 @@ class Callers:
             future.result()
 
     def look_again(self) -> None:
-        """Ask each gateway once more for every answer, and keep what it says."""
+        """Ask each gateway once more for every answer, and keep what it says.
+
+        One that was killed may still be starting.
+        """
         for caller in self.callers:
             for turn in range(len(self._urls)):
-                assert self._note(caller, turn), f"{caller} has lost the answer it had"
+                wait_until(partial(self._note, caller, turn), PATIENCE_S)
 
     def _serve(self, caller: Caller) -> None:
         until_s = time.monotonic() + PATIENCE_S

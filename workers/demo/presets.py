@@ -63,7 +63,7 @@ PRESETS = {
         text_width=128,
         text_layers=3,
         vocabulary=4096,
-        diffusion=Course(2_800, 64, 2e-2, 100, 0.995),
+        diffusion=Course(12_000, 128, 2e-2, 300, 0.999),
         left_out=frozenset({"People & Body"}),
     ),
     "gpu": Preset(
