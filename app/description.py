@@ -39,6 +39,12 @@ ALSO: dict[tuple[str, str], dict[str, dict[str, Any]]] = {
             **_as_json({"$ref": "#/components/schemas/JobBody"}),
         },
     },
+    ("/jobs/{job_id}", "delete"): {
+        "202": {
+            "description": "The job runs and will stop at its next step",
+            **_as_json({"$ref": "#/components/schemas/JobBody"}),
+        },
+    },
     ("/v1/images/generations", "post"): {"200": {"content": {"text/event-stream": {}}}},
 }
 

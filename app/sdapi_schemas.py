@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from app.errors import FieldError
 from app.schemas import MAX_SEED, MAX_SIDE_PX, BudgetMs, Prompt, Text
@@ -60,8 +60,8 @@ class Settings(BaseModel):
     sd_model_checkpoint: Annotated[str, Field(max_length=300)] | None = None
     samples_format: Annotated[str, Field(max_length=8)] | None = None
     jpeg_quality: int | None = Field(default=None, ge=1, le=100)
-    enable_pnginfo: bool | None = None
-    live_previews_enable: bool | None = None
+    enable_pnginfo: StrictBool | None = None
+    live_previews_enable: StrictBool | None = None
 
 
 class Txt2ImgRequest(BaseModel):

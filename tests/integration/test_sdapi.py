@@ -210,6 +210,7 @@ def test_samplers_models_and_options_are_those_of_the_fleet(
         ({"sd_model_checkpoint": "other"}, 422),
         ({"samples_format": "jpeg"}, 422),
         ({"live_previews_enable": True}, 422),
+        ({"live_previews_enable": 0.0}, 422),
         ({"show_progress_every_n_steps": 5}, 422),
     ],
 )

@@ -39,6 +39,7 @@ def test_a_picture_a_job_and_a_stream_are_described(app: FastAPI) -> None:
 
     assert {"application/json", "image/png", "image/webp"} <= set(generate["200"]["content"])
     assert "application/json" in generate["202"]["content"]
+    assert "202" in responses(app, "/jobs/{job_id}", "delete")
     streamed = responses(app, "/v1/images/generations")["200"]["content"]
     assert set(streamed) == {"application/json", "text/event-stream"}
 
