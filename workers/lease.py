@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from app.contract.errors import StoreUnavailable
+from workers.background import kept
 from workers.job_traces import traces_of
 
 if TYPE_CHECKING:
@@ -79,10 +80,5 @@ class Lease:
 def leased(queue: WorkerQueue, claims: Sequence[Claimed], stall_s: float) -> Iterator[Lease]:
     """Keep the lease on `claims` inside this context."""
     lease = Lease(queue, claims, stall_s)
-    thread = threading.Thread(target=lease.keep, name="lease", daemon=True)
-    thread.start()
-    try:
+    with kept(lease, "lease"):
         yield lease
-    finally:
-        lease.release()
-        thread.join()

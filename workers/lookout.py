@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from app.contract.errors import StoreUnavailable
+from workers.background import kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -84,10 +85,5 @@ class Lookout:
 def looking(look: Callable[[], float | None]) -> Iterator[Lookout]:
     """Give a lookout, closed at first, inside this context."""
     lookout = Lookout(look)
-    thread = threading.Thread(target=lookout.keep, name="lookout", daemon=True)
-    thread.start()
-    try:
+    with kept(lookout, "lookout"):
         yield lookout
-    finally:
-        lookout.release()
-        thread.join()
