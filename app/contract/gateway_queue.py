@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 SCRIPTS = (
     "submit", "cancel", "status", "backlog", "depths", "dead", "requeue", "cards", "rate",
-    "turn_away",
+    "turn_away", "tag",
 )  # fmt: skip
 FULL, OWNER_FULL = -1, -2
 TAGGED_JOBS = 16
@@ -185,12 +185,9 @@ class RedisGatewayQueue:
 
     async def tag(self, job_id: str, tag: str) -> None:
         """Remember a job under a tag, beside the latest few of the same tag."""
-        key = self._tag(tag)
-        now_ms = await self.now_unix_ms()
-        with store_errors():
-            await self._client.zadd(key, {job_id: now_ms})
-            await self._client.zremrangebyrank(key, 0, -TAGGED_JOBS - 1)
-            await self._client.pexpire(key, self._settings.result_ttl_s * 1000)
+        # One script: a gateway that dies in between must leave no key without a TTL.
+        ttl_ms = self._settings.result_ttl_s * 1000
+        await self._run("tag", self._tag(tag), job_id, TAGGED_JOBS, ttl_ms)
 
     async def tagged(self, tag: str) -> list[str]:
         """Return the ids of the latest few jobs under a tag, the newest first."""
