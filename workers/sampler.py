@@ -114,11 +114,8 @@ def denoise(
     nothing: the UNet and the graphs are free meanwhile, and what follows does not depend on it.
     """
     run = cache_run(model.units, frame.schedule, _correction(model, frame))
-    walk, unet, graphs = (
-        Walk(model, conditioning, latents, frame),
-        model.pipe.unet,
-        graphs or Graphs(),
-    )
+    walk, unet = Walk(model, conditioning, latents, frame), model.pipe.unet
+    graphs = graphs or Graphs()
     asked = _Asked(on_step, on_denoised, between, _DeviceSteps(model.device))
     while walk.done < frame.schedule.steps:
         inputs = walk.inputs(walk.done)
