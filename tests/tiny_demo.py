@@ -28,6 +28,7 @@ TINY = Preset(
     text_width=16,
     text_layers=1,
     vocabulary=560,
+    text=Course(3, 4, 1e-3, 1, 0.5),
     diffusion=Course(3, 4, 1e-3, 1, 0.5),
     left_out=frozenset({"People & Body"}),
 )

@@ -50,8 +50,10 @@ def facts(workshop: Workshop) -> dict[str, str]:
     crops = f"{preset.autoencoder.batch} crops {preset.crop}×{preset.crop}"
     learnt = f"{steps_done(workshop.state('autoencoder')):,} steps of {crops}"
     steps = f"{steps_done(workshop.state('unet')):,} steps of {preset.diffusion.batch} pictures"
+    recalled = f"{steps_done(workshop.state('text')):,} steps of {preset.text.batch} captions"
     return {
         "autoencoder": f"that of {begun.name}" if begun else learnt,
-        "UNet and text encoder": f"{steps}, begun with {begun.name}" if begun else steps,
+        "text encoder": f"that of {begun.name}" if begun else recalled,
+        "UNet, text encoder with it": f"{steps}, begun with {begun.name}" if begun else steps,
         "groups left out": ", ".join(sorted(preset.left_out)) or "none",
     }

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from workers.demo import autoencoder, diffusion
+from workers.demo import autoencoder, diffusion, recalling
 from workers.demo.captions import canonical, caption
 from workers.demo.dataset import Dataset, build
+from workers.demo.diffusion import Material
 from workers.demo.exporting import Parts, read_parts
 from workers.demo.generating import generate
 from workers.demo.learning import learn
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from transformers import CLIPTokenizer
 
-    from workers.demo.learning import Learner, Lesson
+    from workers.demo.learning import Learner
     from workers.demo.presets import Preset
 
     Progress = Callable[..., None]
@@ -87,9 +88,12 @@ class Workshop:
         self, data: Dataset, vae: AutoencoderKL, words: CLIPTokenizer, known: Parts | None
     ) -> nn.ModuleDict:
         """Return the trained UNet and text encoder."""
-        lesson = self._denoising(data.training, vae, words)
+        material = self._material(data.training, vae, words)
+        lesson = diffusion.lesson(self.preset, material, words, self.state("unet"), self.device)
         if known:
             known.teach(lesson.networks)
+        else:
+            lesson.networks["text"].load_state_dict(self._reader(material, words).state_dict())
         note = self._noted("UNet", self.preset.diffusion.steps)
         captions = [canonical(entry) for entry in data.training.entries]
         shown = captions[:: -(-len(captions) // SAMPLES)]
@@ -103,19 +107,23 @@ class Workshop:
 
         return learn(lesson, on_step)
 
-    def _denoising(self, data: Dataset, vae: AutoencoderKL, words: CLIPTokenizer) -> Lesson:
+    def _material(self, data: Dataset, vae: AutoencoderKL, words: CLIPTokenizer) -> Material:
         mean, deviation = autoencoder.latents_of(vae, data.pictures)
         tokens = diffusion.tokens_of(words, wordings(data)).unflatten(0, (-1, READINGS))
-        silence = diffusion.tokens_of(words, [""])[0]
-        material = diffusion.Material(mean, deviation, tokens, silence)
-        return diffusion.lesson(self.preset, material, words, self.state("unet"), self.device)
+        return Material(mean, deviation, tokens, silence=diffusion.tokens_of(words, [""])[0])
+
+    def _reader(self, material: Material, words: CLIPTokenizer) -> nn.Module:
+        """Return a text encoder that recalls the pictures of its captions."""
+        state = self.state("text")
+        lesson = recalling.lesson(self.preset, material, words, state, self.device)
+        return learn(lesson, self._noted("text encoder", self.preset.text.steps))["text"]
 
     def state(self, stage: str) -> Path:
         """Return where the training state of a stage is kept."""
         return self.work / f"{stage}-{self.preset.side}.safetensors"
 
     def _noted(self, stage: str, total: int) -> Callable[[Learner, Tensor], None]:
-        path = self.work / f"{stage.lower()}-losses.csv"
+        path = self.work / f"{stage.lower().replace(' ', '-')}-losses.csv"
         losses: list[Tensor] = []
 
         def note(learner: Learner, loss: Tensor) -> None:

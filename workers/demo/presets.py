@@ -39,6 +39,7 @@ class Preset:
     text_width: int
     text_layers: int
     vocabulary: int
+    text: Course
     diffusion: Course
     left_out: frozenset[str] = frozenset()
     tokens: int = 24
@@ -57,13 +58,14 @@ PRESETS = {
         autoencoder_channels=(24, 48, 96, 128),
         crop=32,
         autoencoder=Course(2_000, 16, 2e-2, 100, 0.99),
-        unet_channels=(96, 160, 224),
+        unet_channels=(64, 128, 192),
         unet_layers=1,
         heads=4,
         text_width=128,
         text_layers=3,
         vocabulary=4096,
-        diffusion=Course(12_000, 128, 2e-2, 300, 0.999),
+        text=Course(2_800, 256, 2e-2, 50, 0.99),
+        diffusion=Course(3_600, 128, 2e-2, 100, 0.997),
         left_out=frozenset({"People & Body"}),
     ),
     "gpu": Preset(
@@ -78,6 +80,7 @@ PRESETS = {
         text_width=192,
         text_layers=4,
         vocabulary=4096,
+        text=Course(6_000, 512, 2e-2, 50, 0.998),
         diffusion=Course(12_000, 256, 2e-2, 300, 0.999),
         left_out=frozenset({"People & Body"}),
         half=True,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from tests.tiny_demo import TINY, workshop
 from workers.demo import checkpoints
@@ -81,9 +82,11 @@ def test_the_record_says_what_training_really_did(made: Path, tmp_path: Path) ->
     told = facts(workshop(made))
     nothing = facts(workshop(tmp_path, begin_with=made / "model"))
 
-    assert told["UNet and text encoder"] == "3 steps of 4 pictures"
+    assert told["UNet, text encoder with it"] == "3 steps of 4 pictures"
+    assert told["text encoder"] == "3 steps of 4 captions"
+    assert nothing["text encoder"] == "that of model"
     assert nothing["autoencoder"] == "that of model"
-    assert nothing["UNet and text encoder"] == "0 steps of 4 pictures, begun with model"
+    assert nothing["UNet, text encoder with it"] == "0 steps of 4 pictures, begun with model"
 
 
 def test_groups_that_are_left_out_are_not_learnt(tmp_path: Path) -> None:
@@ -103,6 +106,17 @@ def test_training_goes_on_from_an_exported_model(made: Path, tmp_path: Path) -> 
         assert torch.allclose(again.unet.state_dict()[name], tensor, atol=1e-6), name
     assert checkpoints.steps_done(tmp_path / "unet-16.safetensors") == 1
     assert not (tmp_path / "autoencoder-16.safetensors").exists()
+
+
+def test_a_unet_is_taught_with_a_text_encoder_that_recalls_pictures(tmp_path: Path) -> None:
+    still = replace(TINY, diffusion=replace(TINY.diffusion, steps=1, learning_rate=0.0))
+    shop = workshop(tmp_path, still)
+
+    made = shop.parts(shop.pictures())
+
+    kept = load_file(tmp_path / "text-16.safetensors")
+    for name, tensor in made.text_encoder.state_dict().items():
+        assert torch.allclose(kept[f"network.average.text.{name}"], tensor, atol=1e-6), name
 
 
 def test_a_model_of_another_shape_cannot_be_trained_on(made: Path, tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ UNTRAINED_SHARE = 1e-3
 presets = pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS.keys())
 
 
-def courses(preset: Preset) -> tuple[Course, Course]:
-    return preset.autoencoder, preset.diffusion
+def courses(preset: Preset) -> tuple[Course, ...]:
+    return preset.autoencoder, preset.text, preset.diffusion
 
 
 @presets
