@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 
 from schedules.book import PlanBook
 from schedules.cost import CostModel, StageCosts
+from tests import bundled
 from tests.bench.work import MOST_AT_ONCE, STEPS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-EMOJI = Path(__file__).parents[2] / "workers" / "demo" / "emoji"
-PLANS = EMOJI / "blockcache"
 GUIDANCE_SCALE = 3.0
 # The stub is the bundled model as calibration measured it, this many times as fast: a machine with
 # time to spare beside it. Nothing else about its costs is made up.
@@ -42,7 +41,7 @@ class Engine:
 
 def folder_of(model: str) -> Path:
     """Return where a model lies."""
-    return EMOJI if model == "emoji" else Path(model).absolute()
+    return bundled.FOLDER if model == "emoji" else Path(model).absolute()
 
 
 @cache
@@ -59,7 +58,7 @@ def book() -> PlanBook:
 
 def costs(engine: str) -> CostModel:
     """Return what a stub's stages take."""
-    measured = CostModel.from_dict(json.loads((PLANS / "costs-128x128.json").read_text("utf-8")))
+    measured = bundled.costs()
     by_batch = ((size, _shorter(stage, FASTER[engine])) for size, stage in measured.by_batch)
     return replace(measured, by_batch=tuple(by_batch))
 

@@ -22,10 +22,11 @@ from app.contract.cards import WorkerCard
 from app.contract.settings import QueueSettings
 from app.contract.worker_queue import RedisWorkerQueue
 from schedules.schedule import Counts, Work, work_of
+from tests import bundled
 from tests.bench import engines
 from tests.bench.work import MOST_AT_ONCE, STRAY
 from workers.batch import Desk
-from workers.calibration_files import load_corrections
+from workers.calibration_files import FOLDER, load_corrections
 from workers.errors import Stopped
 from workers.images import to_png
 from workers.loop import WorkerLoop
@@ -141,7 +142,7 @@ def _loop(engine: str, store_url: str) -> WorkerLoop:
     )  # fmt: skip
     render = nothing if engine == "nothing" else TimedRender(costs, book.graph)
     model = cast("Model", StubModel(book.model, book.revision))
-    corrections = load_corrections(engines.PLANS, book)
+    corrections = load_corrections(bundled.FOLDER / FOLDER, book)
     desk = Desk(worker, model, book, costs, corrections, render=render)
     queue = RedisWorkerQueue.connect(store_url, QueueSettings())
     # It could not make a picture for itself, and knows how fast it is.

@@ -11,6 +11,7 @@ import pytest
 from app.keys import new_key
 from tests.browser.visits import SIZES, Visit, visit
 from tests.browser.wire import wire_to
+from tests.bundled import SIDE, book
 from tests.e2e.processes import process, wait_ready
 from tests.integration.gateways import free_port
 
@@ -47,12 +48,12 @@ def test_a_picture_needs_one_click_and_shows_how_it_was_made(visitor: Visit) -> 
     visitor.budget(AMPLE_MS)
     visitor.generate()
 
-    assert visitor.picture_size() == (128, 128)
+    assert visitor.picture_size() == (SIDE, SIDE)
     page = visitor.page
     assert page.locator("#verdict").inner_text().startswith("Budget kept")
     assert page.locator("#timing").inner_text().count("ms") >= 5
     label = page.locator("#schedule canvas").get_attribute("aria-label") or ""
-    assert "45 units by 6 steps" in label
+    assert f"{len(book().graph)} units by 6 steps" in label
     assert "dpmpp" in page.locator("#plan-line").inner_text()
 
 
@@ -182,7 +183,7 @@ def test_earlier_pictures_are_kept_in_the_browser_until_they_are_deleted(visitor
     visitor.page.get_by_role("button", name="red heart").click()
 
     assert visitor.page.get_by_label("Prompt", exact=True).input_value() == "red heart"
-    assert visitor.picture_size() == (128, 128)
+    assert visitor.picture_size() == (SIDE, SIDE)
     visitor.page.get_by_role("button", name="Delete all").click()
     visitor.page.locator("#history").wait_for(state="hidden")
     visitor.page.reload()
@@ -256,7 +257,7 @@ def test_the_status_shows_workers_and_what_was_made(visitor: Visit) -> None:
     assert "Pictures a second" in tiles
     assert "hit ratio" in tiles
     assert visitor.page.locator("#status .state.ready").count() == 1
-    assert visitor.page.locator("#status td:has-text('128×128')").count() == 2
+    assert visitor.page.locator(f"#status td:has-text('{SIDE}×{SIDE}')").count() == 2
 
 
 def test_plans_are_compared_by_the_same_prompt_and_seed(visitor: Visit) -> None:

@@ -14,6 +14,7 @@ import httpx
 
 from app.client import Client
 from app.store import EmbeddedStore
+from tests.bundled import SIDE
 from tests.integration.gateways import free_port, wait_until
 from workers.calibration_files import CORRECTIONS, FOLDER, book_path, load_book
 from workers.pipeline import BUNDLED
@@ -68,10 +69,10 @@ def service(folder: Path) -> Iterator[Service]:
 def write_quick_book(folder: Path) -> None:
     """Write the bundled plan book without its long plans, so that tests stay short."""
     bundled = BUNDLED["emoji"] / FOLDER
-    book = load_book(bundled, 128, 128)
+    book = load_book(bundled, SIDE, SIDE)
     shutil.copytree(bundled / CORRECTIONS, folder / CORRECTIONS)
     quick = book.with_plans([plan for plan in book.plans if plan.steps <= 6])
-    book_path(folder, 128, 128).write_text(json.dumps(quick.to_dict()))
+    book_path(folder, SIDE, SIDE).write_text(json.dumps(quick.to_dict()))
 
 
 def worker_command(store_url: str, metrics_port: int, plans: Path) -> list[str]:

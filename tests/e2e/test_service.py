@@ -16,6 +16,7 @@ import redis
 from PIL import Image
 
 from app.contract.keys import Keys
+from tests.bundled import SIDE
 from tests.e2e.processes import CLI, START_S
 from tests.integration.gateways import wait_until
 
@@ -52,7 +53,7 @@ def test_a_red_apple_is_mostly_red_on_white(running: Service) -> None:
     picture = first_picture(generate(running)).astype(int)
     centre = picture[24:40, 24:40].mean((0, 1))
 
-    assert picture.shape == (128, 128, 3)
+    assert picture.shape == (SIDE, SIDE, 3)
     assert picture[:6, :6].mean() > 200
     assert centre[0] > centre[1] + 40
     assert centre[0] > centre[2] + 40
@@ -111,7 +112,7 @@ def test_the_command_line_writes_a_picture(running: Service, tmp_path: Path) -> 
     options = ["--budget-ms", str(AMPLE_MS), "-o", str(target), "--url", running.url]
     subprocess.run([*CLI, "generate", "red apple", *options], check=True, capture_output=True)
 
-    assert pixels(target.read_bytes()).shape == (128, 128, 3)
+    assert pixels(target.read_bytes()).shape == (SIDE, SIDE, 3)
 
 
 def test_worker_metrics_are_well_formed_and_count_pictures(running: Service) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
 
 from app.capacity import uncached
-from schedules.book import PlanBook
 from schedules.cost import CostModel, StageCosts
+from tests import bundled
 from tests.builders import a_card
 from tests.load_simulation import OVERHEAD_MS, Request, poisson, quality
 from tests.stepwise.joining import Joining, RaggedJoining
@@ -20,9 +18,8 @@ from tests.stepwise.service import Stepwise
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-EMOJI = Path("workers/demo/emoji/blockcache")
-BOOK = PlanBook.from_dict(json.loads((EMOJI / "book-128x128.json").read_text()))
-MEASURED = CostModel.from_dict(json.loads((EMOJI / "costs-128x128.json").read_text()))
+BOOK = bundled.book()
+MEASURED = bundled.costs()
 # Budgets in times of the 20-step uncached run, each as likely.
 BUDGETS = (1.0, 2.5, 10.0)
 POLICIES: dict[str, type[Stepwise]] = {

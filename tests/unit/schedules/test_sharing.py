@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schedules.book import PlanBook
-from schedules.cost import CostModel, Drift
+from schedules.cost import Drift
 from schedules.ladder import Ladder
 from schedules.planner import prices
 from schedules.sharing import Arrival, Crew, Room, Waiting, ceiling, expected, kept
+from tests import bundled
 from tests.builders import a_book, costs
 
 IDLE = Crew((0.0,), (1.0,))
-EMOJI = Path("workers/demo/emoji/blockcache")
 
 milliseconds = st.floats(0, 5000, allow_nan=False)
 qualities = st.floats(0, 1, allow_nan=False)
@@ -160,8 +157,8 @@ def test_a_few_who_met_others_tell_nothing() -> None:
 
 
 def test_a_ladder_spans_the_frontier_in_strides() -> None:
-    book = PlanBook.from_dict(json.loads((EMOJI / "book-128x128.json").read_text()))
-    measured = CostModel.from_dict(json.loads((EMOJI / "costs-128x128.json").read_text()))
+    book = bundled.book()
+    measured = bundled.costs()
     ladder = Ladder.of(book, measured, 4)
     frontier = book.frontier(measured)
     lone = [row[0] for row in ladder.batch_ms]

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from app.capacity import uncached
-from schedules.book import PlanBook
-from schedules.cost import CostModel
+from tests import bundled
 from tests.builders import a_card
 from tests.load_simulation import Service, poisson, shares
 
-EMOJI = Path("workers/demo/emoji/blockcache")
-BOOK = PlanBook.from_dict(json.loads((EMOJI / "book-128x128.json").read_text()))
-COSTS = CostModel.from_dict(json.loads((EMOJI / "costs-128x128.json").read_text()))
+BOOK = bundled.book()
+COSTS = bundled.costs()
 SECONDS = 120.0
 
 

@@ -8,6 +8,7 @@ import torch
 
 from schedules.change import ChangeProfile
 from schedules.rules import EVERY_LAYER, accumulate, all_compute, deepcache, uniform
+from tests.bundled import SIDE
 from tests.rendering import a_frame, is_untouched, latents_of, some_prompts
 from workers.calibration_files import FOLDER, load_profiles
 from workers.fitting import fit, least_squares, moments
@@ -112,7 +113,7 @@ def errors(
 
 
 def emoji_frame(emoji: Model) -> Frame:
-    profile: ChangeProfile = load_profiles(emoji.folder / FOLDER, 128, 128)["dpmpp_2m", 8]
+    profile: ChangeProfile = load_profiles(emoji.folder / FOLDER, SIDE, SIDE)["dpmpp_2m", 8]
     schedule = accumulate(profile, emoji.units.graph, 0.5)
     return a_frame(emoji, schedule, solver="dpmpp_2m")
 

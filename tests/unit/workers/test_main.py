@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from schedules.planner import price
+from tests.bundled import SIDE
 from tests.corrections import a_correction
 from tests.rendering import a_frame
 from tests.tiny_books import book_for
@@ -49,8 +50,8 @@ def test_without_cuda_no_step_is_recorded(tiny: Model, settings: WorkerSettings)
 
 def test_the_first_pictures_are_cheap_ones_and_different(emoji: Model) -> None:
     folder = emoji.folder / FOLDER
-    costs = load_costs(folder, 128, 128)
-    frontier = load_book(folder, 128, 128).frontier(costs)
+    costs = load_costs(folder, SIDE, SIDE)
+    frontier = load_book(folder, SIDE, SIDE).frontier(costs)
     chosen = warm_up_plans(frontier, costs)
 
     times_ms = [price(plan, costs).predicted_ms for plan in chosen]

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from schedules.units import Role
+from tests import bundled
 from tests.rendering import is_untouched
 from tests.tiny_models import SIDE, TINY
 from workers.calibration_files import FOLDER, load_book
@@ -57,7 +58,7 @@ def test_every_up_layer_has_one_place_to_cut(models: Models) -> None:
 
 
 def test_the_bundled_plan_book_is_for_the_bundled_models_units(emoji: Model) -> None:
-    assert load_book(emoji.folder / FOLDER, 128, 128).graph == emoji.units.graph
+    assert load_book(emoji.folder / FOLDER, bundled.SIDE, bundled.SIDE).graph == emoji.units.graph
 
 
 def test_roles_are_those_of_the_layers(models: Models) -> None:
@@ -136,4 +137,4 @@ def test_units_do_not_depend_on_precision() -> None:
 
 def test_a_tiny_model_knows_its_own_size(models: Models) -> None:
     assert models("sd1").native_size == SIDE
-    assert models("emoji").native_size == 128
+    assert models("emoji").native_size == bundled.SIDE
