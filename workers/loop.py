@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import compress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from app.contract.errors import StoreUnavailable
 from app.contract.jobs import Failure, Reason
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from workers.dispatch import Sooner
     from workers.lease import Lease
     from workers.loop_settings import LoopSettings
-    from workers.previews import Show
+    from workers.previews import Draw, Show
     from workers.speed import Took
     from workers.telemetry import WorkerMetrics
 
@@ -212,10 +212,12 @@ class WorkerLoop:
         self._attempt(lambda: graphs.capture(CAPTURES, least), "record a step as a CUDA graph")
 
     def _shown_by(self, sending: ThreadPoolExecutor) -> Show:
-        """Return what sends previews from another thread: a slow store slows no step down."""
+        """Return what draws and sends previews in another thread: no step waits for that."""
 
-        def show(*shown: Any) -> None:
-            send = partial(self._queue.preview, *shown)
+        def show(claim: Claimed, number: int, draw: Draw) -> None:
+            def send() -> None:
+                self._queue.preview(claim, number, draw())
+
             sending.submit(self._attempt, send, "send a preview")
 
         return show

@@ -9,7 +9,7 @@ import signal
 import socket
 import threading
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -93,9 +93,10 @@ def _serve(settings: WorkerSettings, tracing: Tracing) -> None:
         _serve_metrics(metrics, settings)
     desk, card = prepare(model, settings)
     record(desk)
-    took = warm_up(desk)
+    warmth = warm_up(desk)
+    desk = replace(desk, colours=warmth.colours)
     queue = RedisWorkerQueue.connect(settings.store_url, settings.queue)
-    loop = WorkerLoop(queue, desk, card, metrics, settings.loop, took, JobTraces(tracing))
+    loop = WorkerLoop(queue, desk, card, metrics, settings.loop, warmth.took, JobTraces(tracing))
     for number in (signal.SIGTERM, signal.SIGINT):
         # A thread of its own: a handler may interrupt the loop inside a lock that `stop` needs.
         signal.signal(number, lambda *_: threading.Thread(target=loop.stop).start())
