@@ -1,6 +1,6 @@
 """What latents look like, by a linear map: a small picture for next to nothing.
 
-The map is fitted to the pictures a worker makes before it serves, so nothing of it has to be kept.
+The map is fitted in some seconds, before a worker serves: nothing of it has to be kept.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ from app.contract.worker_queue import RedisWorkerQueue
 from workers.batch import Desk
 from workers.calibration_files import FOLDER, load_book, load_corrections
 from workers.capturing import CudaCapturer
+from workers.colouring import colours_of
 from workers.costing import measure_costs
 from workers.errors import CalibrationError, ModelError
 from workers.graphs import Graphs
@@ -93,10 +94,10 @@ def _serve(settings: WorkerSettings, tracing: Tracing) -> None:
         _serve_metrics(metrics, settings)
     desk, card = prepare(model, settings)
     record(desk)
-    warmth = warm_up(desk)
-    desk = replace(desk, colours=warmth.colours)
+    took = warm_up(desk)
+    desk = replace(desk, colours=colours_of(desk))
     queue = RedisWorkerQueue.connect(settings.store_url, settings.queue)
-    loop = WorkerLoop(queue, desk, card, metrics, settings.loop, warmth.took, JobTraces(tracing))
+    loop = WorkerLoop(queue, desk, card, metrics, settings.loop, took, JobTraces(tracing))
     for number in (signal.SIGTERM, signal.SIGINT):
         # A thread of its own: a handler may interrupt the loop inside a lock that `stop` needs.
         signal.signal(number, lambda *_: threading.Thread(target=loop.stop).start())

@@ -5,9 +5,6 @@ from __future__ import annotations
 import io
 import logging
 import time
-from collections import deque
-from dataclasses import dataclass
-from itertools import cycle
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,10 +13,7 @@ from PIL import Image
 from schedules.planner import price
 from schedules.rules import all_compute
 from workers.cached_unet import cache_run
-from workers.colours import fitted
-from workers.families import is_checked
 from workers.halving import free_memory, is_out_of_memory
-from workers.images import to_tensor
 from workers.moves import moves_of
 from workers.rendering import render
 from workers.sampler import Frame, Prompt
@@ -28,19 +22,14 @@ from workers.speed import Took
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from numpy.typing import NDArray
-    from torch import Tensor
-
     from schedules.book import Plan
     from schedules.cost import CostModel
     from schedules.schedule import Schedule
     from workers.batch import Desk
-    from workers.colours import Colours, Sample
     from workers.correction import Correction
     from workers.graphs import Graphs
     from workers.moves import Move
     from workers.rendering import Rendered
-    from workers.sampler import OnDenoised
 
 log = logging.getLogger(__name__)
 WARM_UP_PLANS = 3
@@ -51,44 +40,19 @@ RECORD_S = 60.0
 MOST_APART = 1.0
 # A picture right after another finds its weights in the caches; those asked for seldom do.
 PAUSE_S = 0.05
-USUAL = Prompt("a red apple", None, 0)
-COLOURFUL = (
-    "a red apple", "a green tree", "a blue car", "a yellow sun", "a black cat", "a white house",
-    "a purple flower",
-)  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Warmth:
-    """What pictures took by which nobody was served, and the colours that latents had in them."""
+def warm_up(desk: Desk) -> list[Took]:
+    """Make pictures by plans within WARM_UP_SPAN of the cheapest; return what they took.
 
-    took: tuple[Took, ...]
-    colours: Colours | None
-
-
-def warm_up(desk: Desk) -> Warmth:
-    """Make pictures by plans within WARM_UP_SPAN of the cheapest; return what came of it.
-
-    The very first picture pays for what a process does only once, and what it took is not counted.
-    Pictures that are checked before anybody may see them have no colours: nothing checks latents.
+    The very first picture pays for what a process does only once, and is not counted.
     """
     chosen = warm_up_plans(desk.book.frontier(desk.costs), desk.costs)
-    plans = (chosen[0], *chosen * WARM_UP_ROUNDS)
-    found = [
-        _seen(desk, plan, Prompt(t, None, 0))
-        for plan, t in zip(plans, cycle(COLOURFUL), strict=False)
-    ]
-    took, samples = zip(*found, strict=True)
-    colours = None if is_checked(desk.model.pipe) else fitted(samples)
-    return Warmth(took[1:], colours)
-
-
-def _seen(desk: Desk, plan: Plan, prompt: Prompt) -> tuple[Took, Sample]:
-    """Make a picture after a pause; return what it took, its latents and what they look like."""
-    expected: deque[Tensor] = deque(maxlen=1)
-    time.sleep(PAUSE_S)
-    made = _promised(desk, plan, prompt, lambda _step, latents: expected.append(latents))
-    return _took(desk, plan, made), (expected[0][0], to_tensor(_pixels(made))[0])
+    found = []
+    for plan in (chosen[0], *chosen * WARM_UP_ROUNDS):
+        time.sleep(PAUSE_S)
+        found.append(_took(desk, plan))
+    return found[1:]
 
 
 def record(desk: Desk, within_s: float = RECORD_S) -> None:
@@ -113,7 +77,9 @@ def _compare(desk: Desk, plan: Plan) -> None:
         _made(desk, plan, plan.schedule, 1, desk.correction_of(plan), graphs)
         for graphs in (None, desk.graphs)
     )
-    levels = [_pixels(made).astype(float) for made in (eager, replayed)]
+    levels = [
+        np.asarray(Image.open(io.BytesIO(made.images[0])), float) for made in (eager, replayed)
+    ]
     apart = float(np.abs(levels[0] - levels[1]).mean())
     if apart > MOST_APART:
         desk.graphs.end(f"a picture made by them differs by {apart:.1f} of 255 levels")
@@ -138,8 +104,7 @@ def _moves(desk: Desk, plan: Plan) -> Iterator[Move]:
 
 def probe(desk: Desk) -> Took:
     """Make a picture by the cheapest plan; return what it took."""
-    plan = desk.book.frontier(desk.costs)[0]
-    return _took(desk, plan, _promised(desk, plan))
+    return _took(desk, desk.book.frontier(desk.costs)[0])
 
 
 def warm_up_plans(frontier: Sequence[Plan], costs: CostModel) -> list[Plan]:
@@ -149,21 +114,9 @@ def warm_up_plans(frontier: Sequence[Plan], costs: CostModel) -> list[Plan]:
     return cheap[:: -(-len(cheap) // WARM_UP_PLANS)]
 
 
-def _took(desk: Desk, plan: Plan, made: Rendered) -> Took:
+def _took(desk: Desk, plan: Plan) -> Took:
+    made = _made(desk, plan, plan.schedule, 1, desk.correction_of(plan), desk.graphs)
     return Took(price(plan, desk.costs).predicted_ms, made.total_ms)
-
-
-def _promised(
-    desk: Desk, plan: Plan, prompt: Prompt = USUAL, on_denoised: OnDenoised | None = None
-) -> Rendered:
-    """Make one picture as a request gets it by this plan."""
-    how = (plan.schedule, 1, desk.correction_of(plan), desk.graphs)
-    return _made(desk, plan, *how, prompt, on_denoised)
-
-
-def _pixels(made: Rendered) -> NDArray[np.uint8]:
-    """Return the first picture, 1 × H × W × 3."""
-    return np.array(Image.open(io.BytesIO(made.images[0])))[None]
 
 
 def _made(
@@ -173,11 +126,8 @@ def _made(
     batch: int,
     correction: Correction | None,
     graphs: Graphs | None,
-    prompt: Prompt = USUAL,
-    on_denoised: OnDenoised | None = None,
 ) -> Rendered:
     guidance_scale = float(desk.book.made.get("guidance_scale", 7.5))
     size = (desk.book.width, desk.book.height)
     frame = Frame(*size, guidance_scale, plan.solver, schedule, correction)
-    prompts = [prompt] * batch
-    return render(desk.model, prompts, frame, on_denoised=on_denoised, graphs=graphs)
+    return render(desk.model, [Prompt("a red apple", None, 0)] * batch, frame, graphs=graphs)

@@ -8,9 +8,9 @@ from torch.nn import functional
 from tests.rendering import a_frame, latents_of, some_prompts
 from workers.batch import Desk
 from workers.calibration_files import FOLDER, load_book, load_costs
+from workers.colouring import colours_of
 from workers.colours import SPLIT, Colours, fitted
 from workers.sampler import decode
-from workers.warming import warm_up
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,12 +47,12 @@ def test_half_precision_latents_have_colours_too() -> None:
 
 
 @torch.inference_mode()
-def test_the_colours_found_while_a_worker_warms_up_are_near_those_of_pictures(
+def test_the_colours_found_before_a_worker_serves_are_near_those_of_pictures(
     emoji: Model,
 ) -> None:
     folder, size = emoji.folder / FOLDER, (emoji.native_size, emoji.native_size)
     desk = Desk("worker-1", emoji, load_book(folder, *size), load_costs(folder, *size))
-    colours = warm_up(desk).colours
+    colours = colours_of(desk)
     assert colours is not None
     latents, _ = latents_of(emoji, a_frame(emoji, 8), some_prompts(1))
     pictures = decode(emoji, latents)

@@ -15,12 +15,12 @@ from tests.rendering import a_frame, by_diffusers, latents_of, pixels_of, some_p
 from tests.tiny_books import book_for, costs_for
 from tests.tiny_models import TINY
 from workers.batch import Desk
+from workers.colouring import colours_of
 from workers.errors import ModelError
 from workers.families import FAMILIES, Conditioning, family_of
 from workers.images import to_pixels
 from workers.pipeline import load
 from workers.sampler import Prompt
-from workers.warming import warm_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -132,7 +132,7 @@ def test_latents_of_pictures_that_are_checked_have_no_colours(checked: tuple[Mod
     model, _ = checked
     desk = Desk("worker-1", model, book_for(model), costs_for(model))
 
-    assert warm_up(desk).colours is None
+    assert colours_of(desk) is None
 
 
 def test_one_flagged_picture_leaves_the_others_of_its_batch_as_they_are() -> None:

@@ -37,7 +37,7 @@ def test_a_worker_measures_itself_before_it_announces_anything(
     assert (card.model, card.revision, card.ready) == (tiny.name, tiny.revision, False)
     assert (card.book, card.costs, card.max_batch) == (desk.book.digest, desk.costs, 2)
     assert [size for size, _ in card.costs.by_batch] == [1, 2]
-    assert all(took.actual_ms > 0 for took in [*warm_up(desk).took, probe(desk)])
+    assert all(took.actual_ms > 0 for took in [*warm_up(desk), probe(desk)])
 
 
 def test_without_cuda_no_step_is_recorded(tiny: Model, settings: WorkerSettings) -> None:
@@ -79,7 +79,7 @@ def test_a_worker_knows_the_corrections_of_its_book(
     assert desk.corrections == {correction.id: correction}
     assert desk.correction_of(desk.book.plans[1]) == correction
     assert desk.correction_of(desk.book.plans[0]) is None
-    assert all(took.actual_ms > 0 for took in warm_up(desk).took)
+    assert all(took.actual_ms > 0 for took in warm_up(desk))
 
 
 def test_a_worker_does_not_start_without_the_corrections_of_its_book(
