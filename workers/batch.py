@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from app.contract.ports import Claimed
     from schedules.book import Plan, PlanBook
     from schedules.cost import CostModel
+    from schedules.memory import MemoryAccount
     from schedules.planner import Priced
     from schedules.schedule import Schedule
     from workers.colours import Colours
@@ -51,7 +52,8 @@ class Desk:
 
     `corrections` are by id, in the model's dtype on its device. `aim` is for the batch at hand.
     `graphs` are used by one batch at a time. `render` makes the pictures. `orders` has read the
-    latest plans that jobs brought. Previews are drawn by `colours`, where None decoded in full.
+    latest plans that jobs brought. Previews are drawn by `colours`, where None decoded in full. The
+    `memory` of a batch is unknown where None.
     """
 
     worker: str
@@ -64,6 +66,7 @@ class Desk:
     render: Callable[..., Rendered] = render
     orders: Orders = field(default_factory=Orders)
     colours: Colours | None = None
+    memory: MemoryAccount | None = None
 
     def correction_of(self, plan: Plan) -> Correction | None:
         """Return the correction a plan names, None when it is not known here or not the plan's."""

@@ -28,6 +28,7 @@ from workers.graphs import Graphs
 from workers.job_traces import JobTraces
 from workers.loop import WorkerLoop
 from workers.loop_settings import LoopSettings
+from workers.memory import CudaMeter, measure_memory
 from workers.pipeline import load
 from workers.telemetry import WorkerMetrics, serve
 from workers.threads import settle_threads
@@ -127,7 +128,10 @@ def prepare(model: Model, settings: WorkerSettings) -> tuple[Desk, WorkerCard]:
     max_batch = settings.max_batch or MAX_BATCH[model.device.type]
     guidance_scale = float(book.made.get("guidance_scale", 7.5))
     batches = [2**k for k in range(max_batch.bit_length())]
-    costs = measure_costs(model, width, height, guidance_scale, batches, COSTS_S)
+    shape = (model, width, height, guidance_scale, batches)
+    costs = measure_costs(*shape, COSTS_S)
+    cuda = model.device.type == "cuda"
+    memory = measure_memory(*shape, CudaMeter(model.device)) if cuda else None
     worker = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     card = WorkerCard(
         worker=worker,
@@ -142,7 +146,7 @@ def prepare(model: Model, settings: WorkerSettings) -> tuple[Desk, WorkerCard]:
         max_batch=max_batch,
     )
     graphs = _graphs(model.device, wanted=settings.graphs)
-    return Desk(worker, model, book, costs, corrections, graphs=graphs), card
+    return Desk(worker, model, book, costs, corrections, graphs=graphs, memory=memory), card
 
 
 def _graphs(device: torch.device, *, wanted: bool) -> Graphs:

@@ -16,6 +16,7 @@ from workers.sampler import decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from concurrent.futures import ThreadPoolExecutor
 
     from torch import Tensor
 
@@ -48,6 +49,22 @@ def decoded(job: Job, colours: Colours | None) -> int:
     All where nobody knows the model's colours.
     """
     return job.previews if job.full_previews or colours is None else 0
+
+
+def sent_by(
+    sending: ThreadPoolExecutor,
+    send: Callable[[Claimed, int, bytes], object],
+    attempt: Callable[[Callable[[], None], str], None],
+) -> Show:
+    """Return what draws and sends previews in another thread: no step waits for that."""
+
+    def show(claim: Claimed, number: int, draw: Draw) -> None:
+        def drawn() -> None:
+            send(claim, number, draw())
+
+        sending.submit(attempt, drawn, "send a preview")
+
+    return show
 
 
 class Previews:
