@@ -156,8 +156,11 @@ class WorkerLoop:
             show = sent_by(sending, self._queue.preview, self._attempt)
 
             def run(part: Sequence[Claimed]) -> Ran:
-                alone = (settled, first) if part is claims else ()
-                return run_batch(self._desk, part, lease, claimed_s, self._must_stop, show, *alone)
+                how = (lease, claimed_s, self._must_stop, show)
+                if part is claims:
+                    return run_batch(self._desk, part, *how, settled, first)
+                self._agenda.hold()
+                return run_batch(self._desk, part, *how)
 
             last, ran = self._halving(run, claims, partial(self._finish, claimed_s=claimed_s))
             # Before the answers are out: whoever gets one may ask again at once.

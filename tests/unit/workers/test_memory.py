@@ -9,7 +9,7 @@ from workers.pauses import room_beside
 if TYPE_CHECKING:
     from workers.pipeline import Model
 
-ACCOUNT = MemoryAccount(((1, Footprint(10.0, 4.0)), (4, Footprint(25.0, 16.0))))
+ACCOUNT = MemoryAccount(((1, Footprint(10.0, 9.0)), (4, Footprint(25.0, 36.0))))
 
 
 class Rising:
@@ -43,4 +43,4 @@ def test_without_an_account_two_batches_are_as_many_as_the_largest() -> None:
 
 
 def test_with_an_account_two_batches_need_no_more_than_the_largest() -> None:
-    assert [room_beside(images, 4, ACCOUNT) for images in (1, 2)] == [1, 0]
+    assert [room_beside(images, 4, ACCOUNT) for images in (1, 2)] == [2, 0]
