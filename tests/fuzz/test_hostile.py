@@ -75,7 +75,8 @@ RAW = {
     "smuggling": b"POST /plan HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n"
     b"Transfer-Encoding: chunked\r\nContent-Type: application/json\r\n\r\n0\r\n\r\nGET /jobs/x",
     "minus-length": b"POST /plan HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
-    "bad-chunk": b"POST /plan HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    "bad-chunk": b"POST /plan HTTP/1.1\r\nHost: localhost\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
     "websocket": request(
         b"GET /jobs/x/events HTTP/1.1",
         b"Connection: Upgrade",
