@@ -61,12 +61,14 @@ class Decider:
     ) -> tuple[admission.Verdict, int]:
         """Decide with as many previews as a promise has time for: rather fewer than a refusal."""
         preview_ms = max(card.costs.preview_ms for card in offer.cards)
-        for previews in range(request.previews, 0, -1):
+        dear = request.previews if request.full_previews else 0
+        for previews in range(dear, 0, -1):
             taken_ms = overhead_ms + previews * preview_ms
             verdict = await self._admit(request, offer, taken_ms, request.budget_ms)
             if isinstance(verdict, admission.Admit) and verdict.minimum_ms <= request.budget_ms:
                 return verdict, previews
-        return await self._admit(request, offer, overhead_ms, request.budget_ms), 0
+        verdict = await self._admit(request, offer, overhead_ms, request.budget_ms)
+        return verdict, request.previews - dear
 
     async def _admit(
         self, request: PictureRequest, offer: Offer, overhead_ms: float, horizon_ms: float

@@ -8,6 +8,7 @@ GatewayError
 ├── AddressRefused         a webhook's URL is none, or leads where it may not
 ├── NoDeadLetter           no dead letter has that id
 └── Refused                a request that gets no picture
+    ├── UnknownHost        a gateway without keys was asked by a name that is not this machine's
     ├── NoKey              no key was sent, or one that is not known
     ├── TooManyRequests    the key asked too often in the last minute
     ├── TooManyStreams     as many follow jobs here as may
@@ -81,6 +82,10 @@ class FieldError:
 
 class Refused(GatewayError):
     """A request that gets no picture."""
+
+
+class UnknownHost(Refused):
+    """A gateway without keys was asked by a name that is not this machine's."""
 
 
 class NoKey(Refused):

@@ -24,11 +24,13 @@ from app.faces import Faces
 from app.feeds import Feeds
 from app.fleet import FleetReader
 from app.guard import METRICS, OPEN, Guard
+from app.hosts import KnownHosts
 from app.keyring import Keyring
 from app.middleware import BodyLimit, Envelope
 from app.page import page_routes
 from app.routes import router
 from app.service import Service
+from app.settings import is_loopback
 from app.telemetry import Telemetry
 from app.webhooks import Sender, Webhooks
 
@@ -90,6 +92,8 @@ def _protect(app: FastAPI, settings: Settings, queue: GatewayQueue) -> None:
         open_paths = OPEN if settings.metrics_need_key else OPEN | {METRICS}
         keyring = Keyring.of(settings)
         app.add_middleware(Guard, keyring=keyring, queue=queue, open_paths=open_paths)
+    elif is_loopback(settings.host):
+        app.add_middleware(KnownHosts, names=settings.allowed_hosts)
     if settings.cors_origins:
         # Outside the guard: a browser asks for permission without a key.
         app.add_middleware(

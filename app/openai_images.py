@@ -141,6 +141,7 @@ def _asked(wish: openai_schemas.ImageRequest, budget_ms: float) -> PictureReques
         min_quality=wish.min_quality,
         max_steps=wish.num_inference_steps,
         previews=wish.partial_images or 0,
+        full_previews=True,  # clients show them as large as the picture
         encoding=_encoding(wish),
     )
 

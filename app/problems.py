@@ -54,6 +54,7 @@ _LATER = (("Retry-After", str(RETRY_AFTER_S)),)
 _NEVER = tuple(NO_RETRY.items())
 
 KINDS: dict[type[Exception], Kind] = {
+    errors.UnknownHost: Kind(421, _own("unknown-host"), "The name is not this machine's"),
     errors.NoKey: Kind(401, _own("key-needed"), "A key is needed"),
     errors.TooManyRequests: Kind(429, QUOTA_EXCEEDED, "The key has asked too often"),
     errors.TooManyStreams: Kind(503, REDUCED_CAPACITY, "Too many streams are open", _LATER),

@@ -207,8 +207,8 @@ class CapacityBody(Message):
 class FrontierBody(Message):
     """The plans that no cheaper plan matches in quality, cheapest first, for one model and size.
 
-    `preview_ms` is what one picture on the way takes, `uncached` what all its workers make together
-    when nothing is cached.
+    `preview_ms` is what a picture decoded in full on the way takes, `uncached` what all its workers
+    make together when nothing is cached.
     """
 
     model: str

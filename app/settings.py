@@ -22,6 +22,7 @@ PREFIX = "BLOCKCACHE_"
 STORE_SCHEMES = frozenset({"redis", "rediss", "unix"})
 SECRETS = frozenset({"store_url", "keys", "webhook_secret", "otlp_endpoint"})
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?", re.ASCII)
+HOST = re.compile(r"[a-z0-9.-]+", re.ASCII)
 TRUTHS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 MAX_BUDGET_MS = 600_000.0
@@ -36,6 +37,8 @@ class Settings:
     """Everything the gateway can be told. Raises SettingsError naming the setting that is wrong.
 
     With `keys`, or a `keys_file` that is read again when it changes, nobody is let in without one.
+    Without, one that only this machine can reach answers to no name but loopback's and the
+    `allowed_hosts`.
     `models` are served here even while none of their workers runs: asked for one of these, the
     gateway says "in a moment" and counts the wish, so that an autoscaler can start a worker.
     Webhooks are called only with a `webhook_secret` to sign them, and in no private network but the
@@ -52,6 +55,7 @@ class Settings:
     keys: tuple[ApiKey, ...] = ()
     keys_file: str | None = None
     metrics_need_key: bool = False
+    allowed_hosts: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
     default_budget_ms: float = 10_000.0
     grace_ms: float | None = None
@@ -173,6 +177,11 @@ RULES: dict[str, Rule] = {
     "keys": Rule(parse_keys, lambda keys: isinstance(keys, tuple), "the lines of a keys file"),
     "keys_file": Rule(str, lambda path: path is None or bool(path), "the path of a file"),
     "metrics_need_key": SWITCH,
+    "allowed_hosts": Rule(
+        lambda text: tuple(name.strip().lower() for name in text.split(",")),
+        lambda names: all(map(HOST.fullmatch, names)),
+        "names like gateway.example with commas between them, without ports",
+    ),
     "cors_origins": Rule(
         lambda text: tuple(origin.strip() for origin in text.split(",")),
         lambda origins: all(map(_is_origin, origins)),

@@ -41,6 +41,7 @@ class PictureRequest:
     exact: bool = False
     solvers: frozenset[str] = frozenset()
     previews: int = 0
+    full_previews: bool = False
     encoding: Encoding = field(default_factory=Encoding)
     owner: str = ""
     concurrent_jobs: int = 0
@@ -121,6 +122,7 @@ def order(
         min_quality=request.min_quality,
         encoding=request.encoding,
         previews=decision.previews,
+        full_previews=request.full_previews,
         solvers=tuple(sorted(request.solvers)),
         max_steps=request.max_steps,
         exact=request.exact,

@@ -28,19 +28,15 @@ LATE = 1.01
 
 @dataclass(frozen=True, slots=True)
 class Underway(Waiting):
-    """What is left of a run that others may come before: `rest_ms` of work with a deadline."""
+    """What is left of a run that others may come before, whose work is what it is: `rest_ms`."""
 
+    quality: float = 0.0
     rest_ms: float = 0.0
 
     @classmethod
     def predicted(cls, left_ms: float, rest_ms: float) -> Self:
         """Return a run that should take so much longer, with all that a pause adds."""
         return cls(left_ms, rest_ms=rest_ms * MARGIN + 2 * SWITCH_MS)
-
-    @property
-    def begun_ms(self) -> float:
-        """The rest of its work."""
-        return self.rest_ms
 
     @property
     def predicted_ms(self) -> float:
@@ -55,22 +51,6 @@ class Underway(Waiting):
     def yields(self, ladder: Ladder) -> bool:
         """Return whether there is time for anybody to come before it."""
         return self.slack_ms >= ladder.batch_ms[0][0]
-
-    def lowest(self, _ladder: Ladder) -> int:
-        """Return the bottom rung: its work is what it is."""
-        return 0
-
-    def highest(self, _ladder: Ladder) -> int:
-        """Return the bottom rung: its work is what it is."""
-        return 0
-
-    def work_ms(self, _ladder: Ladder, _rung: int) -> float:
-        """Return the rest of its work, at any rung."""
-        return self.rest_ms
-
-    def can_be_kept(self, _ladder: Ladder) -> bool:
-        """Return True: it has begun, and is finished."""
-        return True
 
 
 def sooner(

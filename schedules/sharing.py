@@ -30,17 +30,16 @@ FEWEST_MET = 4
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Somebody who waits: milliseconds to the deadline, pictures, promised quality, own floor."""
+    """Somebody who waits: milliseconds to the deadline, pictures, promised quality, own floor.
+
+    `rest_ms` are left of what has begun: no rung changes them, and late or not it is finished.
+    """
 
     left_ms: float
     images: int = 1
     quality: float = 1.0
     floor: float = 0.0
-
-    @property
-    def begun_ms(self) -> float | None:
-        """The work left of what has begun, which no rung changes; None: it has not begun."""
-        return None
+    rest_ms: float | None = None
 
     def lowest(self, ladder: Ladder) -> int:
         """Return the rung this job is never made below."""
@@ -52,11 +51,14 @@ class Waiting:
 
     def work_ms(self, ladder: Ladder, rung: int) -> float:
         """Return how long it keeps a worker at a rung, in the batch that saves most."""
-        return self.images * ladder.each_ms[rung]
+        return self.images * ladder.each_ms[rung] if self.rest_ms is None else self.rest_ms
 
     def can_be_kept(self, ladder: Ladder) -> bool:
-        """Return whether a free worker could still make it in time."""
-        return ladder.run_ms(self.lowest(ladder), self.images) <= self.left_ms
+        """Return whether a free worker could still make it in time, or it has begun."""
+        return (
+            self.rest_ms is not None
+            or ladder.run_ms(self.lowest(ladder), self.images) <= self.left_ms
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,19 +118,18 @@ class _Demand:
     """Those who can be kept, in deadline order, as arrays: this is asked for every request."""
 
     def __init__(self, waiting: Sequence[Waiting], ladder: Ladder) -> None:
-        told = [(w.left_ms, w.images, w.quality, w.floor, w.begun_ms) for w in waiting]
-        left_ms, images, quality, floor, begun_ms = np.array(told, float).reshape(-1, 5).T
-        begun = ~np.isnan(begun_ms)
+        told = [(w.left_ms, w.images, w.quality, w.floor, w.rest_ms) for w in waiting]
+        left_ms, images, quality, floor, rest_ms = np.array(told, float).reshape(-1, 5).T
+        begun = ~np.isnan(rest_ms)
         lowest = np.minimum(np.searchsorted(ladder.qualities, floor), ladder.top)
         highest = np.minimum(np.searchsorted(ladder.qualities, quality), ladder.top)
-        lowest[begun] = highest[begun] = 0
         full = np.minimum(images, ladder.max_batch).astype(int) - 1
         beyond = np.maximum(1.0, images / ladder.max_batch)
         run_ms = np.array(ladder.batch_ms)[lowest, full] * beyond
         order = np.argsort(left_ms, kind="stable")
         self.places = order[(begun | (run_ms <= left_ms))[order]]
         self._left_ms, self._images = left_ms[self.places], images[self.places]
-        self._begun, self._begun_ms = begun[self.places], begun_ms[self.places]
+        self._begun, self._rest_ms = begun[self.places], rest_ms[self.places]
         self._lowest = lowest[self.places]
         self._highest = np.maximum(highest, lowest)[self.places]
         self._each_ms, self._lone_ms = np.array(ladder.each_ms), np.array(ladder.lone_ms)
@@ -136,7 +137,7 @@ class _Demand:
     def kept(self, crew: Crew, ceiling: int) -> NDArray[np.bool_]:
         """Return which of them are in time when all are served at a ceiling."""
         rungs = np.maximum(np.minimum(ceiling, self._highest), self._lowest)
-        own_ms = np.where(self._begun, self._begun_ms, self._images * self._each_ms[rungs])
+        own_ms = np.where(self._begun, self._rest_ms, self._images * self._each_ms[rungs])
         lone_ms = np.maximum.accumulate(self._lone_ms[rungs])
         before_ms = np.concatenate(((0.0,), np.cumsum(own_ms)[:-1]))[: len(own_ms)]
         in_time: NDArray[np.bool_] = crew.after_each(before_ms) + own_ms + lone_ms <= self._left_ms

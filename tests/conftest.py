@@ -11,10 +11,12 @@ from uuid import uuid4
 import pytest
 from hypothesis import settings
 
+from app.contract.gateway_queue import RedisGatewayQueue
+from app.contract.settings import QueueSettings
 from app.store import EmbeddedStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
 # How long an example takes says nothing on a shared machine.
 settings.register_profile("blockcache", deadline=None, max_examples=50)
@@ -51,3 +53,17 @@ def store_url(request: pytest.FixtureRequest) -> Iterator[str]:
 def prefix() -> str:
     """Return a key prefix no other test uses, so that nothing needs flushing."""
     return f"test-{uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def queue_settings(prefix: str) -> QueueSettings:
+    """Return the default settings under this test's prefix."""
+    return QueueSettings(prefix=prefix)
+
+
+@pytest.fixture
+async def queue(store_url: str, queue_settings: QueueSettings) -> AsyncIterator[RedisGatewayQueue]:
+    """Yield the gateway's side of the queue."""
+    side = RedisGatewayQueue.connect(store_url, queue_settings)
+    yield side
+    await side.aclose()

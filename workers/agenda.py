@@ -74,6 +74,14 @@ class Agenda:
         if self._yields != before:
             self._news()
 
+    def hold(self) -> None:
+        """Note that nobody comes before the rest of the batch that runs any more."""
+        *below, last = self._begun
+        before = self._yields
+        self._begun = (*below, replace(last, least_ms=NEVER_MS))
+        if self._yields != before:
+            self._news()
+
     def end(self, depth: int) -> bool:
         """Note that only the first so many batches are not over.
 

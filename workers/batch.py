@@ -16,7 +16,7 @@ from workers.errors import ModelError
 from workers.graphs import Graphs
 from workers.orders import Orders
 from workers.pace import Pace, Promise
-from workers.previews import Previews, nobody
+from workers.previews import Previews, decoded, nobody
 from workers.rendering import Rendered, render
 from workers.sampler import Frame, Prompt
 
@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     from app.contract.ports import Claimed
     from schedules.book import Plan, PlanBook
     from schedules.cost import CostModel
+    from schedules.memory import MemoryAccount
     from schedules.planner import Priced
     from schedules.schedule import Schedule
+    from workers.colours import Colours
     from workers.correction import Correction
     from workers.lease import Lease
     from workers.pipeline import Model
@@ -50,7 +52,8 @@ class Desk:
 
     `corrections` are by id, in the model's dtype on its device. `aim` is for the batch at hand.
     `graphs` are used by one batch at a time. `render` makes the pictures. `orders` has read the
-    latest plans that jobs brought.
+    latest plans that jobs brought. Previews are drawn by `colours`, where None decoded in full. The
+    `memory` of a batch is unknown where None.
     """
 
     worker: str
@@ -62,6 +65,8 @@ class Desk:
     graphs: Graphs = field(default_factory=Graphs)
     render: Callable[..., Rendered] = render
     orders: Orders = field(default_factory=Orders)
+    colours: Colours | None = None
+    memory: MemoryAccount | None = None
 
     def correction_of(self, plan: Plan) -> Correction | None:
         """Return the correction a plan names, None when it is not known here or not the plan's."""
@@ -113,7 +118,7 @@ def run_batch(
     settled: Priced | None = None,
     first: First = nobody_first,
 ) -> Ran:
-    """Make all pictures of a batch of one class; previews go to `show` if there is time for them.
+    """Make all pictures of a batch of one class; previews go to `show`, dear ones if there is time.
 
     `claimed_s` is when the leases were granted, on the monotonic clock. `settled` is what
     `settle_plan` returned for these claims just before, if it was asked. Raises Stopped when nobody
@@ -128,9 +133,7 @@ def run_batch(
     ordered = desk.orders.plan_of(job.plan, desk.book)
     left_ms = (deadline_s - time.monotonic()) * 1e3
     priced = settled or _refitted(desk, ordered, left_ms, len(prompts), job)
-    previews_ms = desk.costs.preview_ms * sum(claim.job.previews for claim in claims)
-    seen = claims if priced.predicted_ms + previews_ms <= left_ms else ()
-    previews = Previews(desk.model, seen, priced.plan.steps, show)
+    previews = _previews(desk, claims, priced, left_ms, show)
     shown_ms, *shown_after_ms = previews.remaining_ms(desk.costs.preview_ms)
     made_after_ms = remaining_ms(priced.plan, desk.book, desk.costs, batch=len(prompts))
     after_ms = [sum(parts) for parts in zip(made_after_ms, shown_after_ms, strict=True)]
@@ -150,6 +153,14 @@ def run_batch(
     ran = ran_plan(priced, desk.costs, len(prompts), replanned, *steered)
     tail_ms = desk.costs.at(len(prompts)).tail_ms * desk.costs.drift.median * pace.steers
     return Ran(rendered, ran, len(prompts), predicted_ms, pace.worked_ms, tail_ms)
+
+
+def _previews(
+    desk: Desk, claims: Sequence[Claimed], priced: Priced, left_ms: float, show: Show
+) -> Previews:
+    decoded_ms = desk.costs.preview_ms * sum(decoded(c.job, desk.colours) for c in claims)
+    in_full = priced.predicted_ms + decoded_ms <= left_ms
+    return Previews(desk.model, desk.colours, claims, priced.plan.steps, show, in_full=in_full)
 
 
 def _steering(desk: Desk, plan: Plan, batch: int) -> Steering:
@@ -194,7 +205,7 @@ def _refitted(desk: Desk, ordered: Plan, left_ms: float, batch: int, job: Job) -
     if job.exact:
         return price(ordered, desk.costs, batch=batch)
     how = (left_ms, book, desk.costs, desk.aim)
-    shown_ms = job.previews * desk.costs.preview_ms
+    shown_ms = decoded(job, desk.colours) * desk.costs.preview_ms
     return settle(ordered, *how, batch=batch, min_quality=floor, reserved_ms=shown_ms)
 
 

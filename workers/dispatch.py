@@ -11,7 +11,7 @@ from schedules.replanning import Aim
 from schedules.sharing import expected
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from app.contract.line import Line, Queued
     from schedules.ladder import Ladder
@@ -19,17 +19,23 @@ if TYPE_CHECKING:
     from schedules.sharing import Waiting
 
 
+def no_room(_images: int) -> int:
+    """Let nobody come before a batch that runs."""
+    return 0
+
+
 @dataclass(slots=True)
 class Dispatch:
     """Chooses a batch for a free worker, shown the line, and remembers the aim of what it chose.
 
-    With `upgrade` jobs are made better than promised when nobody else waits. With `pausing` no time
-    is left for those who can come before the batch while it runs, if there is room beside it.
+    With `upgrade` jobs are made better than promised when nobody else waits. No time is left for
+    those who can come before the batch while it runs: there is `room` for so many pictures beside
+    one of so many.
     """
 
     ladder: Ladder
     upgrade: bool = True
-    pausing: bool = False
+    room: Callable[[int], int] = no_room
     aim: Aim = field(default_factory=Aim)
 
     def __call__(self, line: Line) -> list[str]:
@@ -41,7 +47,7 @@ class Dispatch:
         batch = compose(*parts, upgrade=self.upgrade)
         self.aim = Aim(batch.limit, batch.up)
         members = waiting[: batch.size]
-        if self.pausing and sum(member.images for member in members) < self.ladder.max_batch:
+        if self.room(sum(member.images for member in members)) > 0:
             rest = [*waiting[batch.size :], *others, *coming]
             over = ceiling_over(members, rest, self.ladder, line.workers)
             self.aim = Aim(max(batch.limit, self.ladder.limit(over)), batch.up)

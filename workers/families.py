@@ -173,6 +173,11 @@ FAMILIES: dict[str, Family] = {
 }
 
 
+def is_checked(pipe: Any) -> bool:
+    """Return whether something looks at each picture before anybody may see it."""
+    return getattr(pipe, "safety_checker", None) is not None
+
+
 def family_of(pipe: Any) -> Family:
     """Return how to run this pipeline; raises ModelError naming the kinds there are."""
     name = type(pipe).__name__

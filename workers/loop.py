@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import compress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from app.contract.errors import StoreUnavailable
 from app.contract.jobs import Failure, Reason
@@ -26,7 +26,8 @@ from workers.halving import Halving
 from workers.job_traces import JobTraces, traces_of
 from workers.lease import leased
 from workers.lookout import looking
-from workers.pauses import Pauses
+from workers.pauses import Pauses, room_beside
+from workers.previews import sent_by
 from workers.speed import Idleness, Speed
 from workers.warming import probe
 
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from workers.dispatch import Sooner
     from workers.lease import Lease
     from workers.loop_settings import LoopSettings
-    from workers.previews import Show
     from workers.speed import Took
     from workers.telemetry import WorkerMetrics
 
@@ -101,7 +101,7 @@ class WorkerLoop:
     def _serve_once(self) -> None:
         try:
             ladder = self._ladder.drifted(self._desk.costs, self._halving.max_batch)
-            choose = Dispatch(ladder, self._settings.upgrade, self._settings.pausing)
+            choose = Dispatch(ladder, self._settings.upgrade, self._room)
             wait_s = self._settings.claim_wait_s
             claims = self._queue.claim(self._card.lane, self._card.worker, choose, wait_s)
             self._desk = replace(self._desk, aim=choose.aim)
@@ -153,11 +153,14 @@ class WorkerLoop:
             ThreadPoolExecutor(1, "previews") as sending,
             self._pauses(lease, beside) as first,
         ):
-            show = self._shown_by(sending)
+            show = sent_by(sending, self._queue.preview, self._attempt)
 
             def run(part: Sequence[Claimed]) -> Ran:
-                alone = (settled, first) if part is claims else ()
-                return run_batch(self._desk, part, lease, claimed_s, self._must_stop, show, *alone)
+                how = (lease, claimed_s, self._must_stop, show)
+                if part is claims:
+                    return run_batch(self._desk, part, *how, settled, first)
+                self._agenda.hold()
+                return run_batch(self._desk, part, *how)
 
             last, ran = self._halving(run, claims, partial(self._finish, claimed_s=claimed_s))
             # Before the answers are out: whoever gets one may ask again at once.
@@ -167,10 +170,15 @@ class WorkerLoop:
 
     def _beside(self, claims: Sequence[Claimed]) -> Ladder | None:
         """Return the ladder of what may come before the rest of a batch, None where nothing may."""
-        room = self._halving.max_batch - sum(claim.job.images for claim in claims)
-        if not self._settings.pausing or self._agenda.depth or room < 1:
-            return None
-        return self._ladder.drifted(self._desk.costs, room)
+        room = self._room(sum(claim.job.images for claim in claims))
+        return (
+            None if self._agenda.depth or room < 1 else self._ladder.drifted(self._desk.costs, room)
+        )
+
+    def _room(self, images: int) -> int:
+        """Return how many pictures may come before the rest of a batch of so many."""
+        most = self._halving.max_batch if self._settings.pausing else 0
+        return room_beside(images, most, self._desk.memory)
 
     def _begin(self, claims: Sequence[Claimed], predicted_ms: float, beside: Ladder | None) -> None:
         least_ms = NEVER_MS if beside is None else beside.batch_ms[0][0]
@@ -210,15 +218,6 @@ class WorkerLoop:
     def _capture(self, least: int = 1) -> None:
         graphs = self._desk.graphs
         self._attempt(lambda: graphs.capture(CAPTURES, least), "record a step as a CUDA graph")
-
-    def _shown_by(self, sending: ThreadPoolExecutor) -> Show:
-        """Return what sends previews from another thread: a slow store slows no step down."""
-
-        def show(*shown: Any) -> None:
-            send = partial(self._queue.preview, *shown)
-            sending.submit(self._attempt, send, "send a preview")
-
-        return show
 
     def _finish(self, claims: Sequence[Claimed], ran: Ran, claimed_s: float) -> None:
         def since_claim_ms() -> float:

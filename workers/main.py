@@ -9,7 +9,7 @@ import signal
 import socket
 import threading
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -21,12 +21,14 @@ from app.contract.worker_queue import RedisWorkerQueue
 from workers.batch import Desk
 from workers.calibration_files import FOLDER, load_book, load_corrections
 from workers.capturing import CudaCapturer
+from workers.colouring import colours_of
 from workers.costing import measure_costs
 from workers.errors import CalibrationError, ModelError
 from workers.graphs import Graphs
 from workers.job_traces import JobTraces
 from workers.loop import WorkerLoop
 from workers.loop_settings import LoopSettings
+from workers.memory import CudaMeter, measure_memory
 from workers.pipeline import load
 from workers.telemetry import WorkerMetrics, serve
 from workers.threads import settle_threads
@@ -94,6 +96,7 @@ def _serve(settings: WorkerSettings, tracing: Tracing) -> None:
     desk, card = prepare(model, settings)
     record(desk)
     took = warm_up(desk)
+    desk = replace(desk, colours=colours_of(desk))
     queue = RedisWorkerQueue.connect(settings.store_url, settings.queue)
     loop = WorkerLoop(queue, desk, card, metrics, settings.loop, took, JobTraces(tracing))
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -125,7 +128,10 @@ def prepare(model: Model, settings: WorkerSettings) -> tuple[Desk, WorkerCard]:
     max_batch = settings.max_batch or MAX_BATCH[model.device.type]
     guidance_scale = float(book.made.get("guidance_scale", 7.5))
     batches = [2**k for k in range(max_batch.bit_length())]
-    costs = measure_costs(model, width, height, guidance_scale, batches, COSTS_S)
+    shape = (model, width, height, guidance_scale, batches)
+    costs = measure_costs(*shape, COSTS_S)
+    cuda = model.device.type == "cuda"
+    memory = measure_memory(*shape, CudaMeter(model.device)) if cuda else None
     worker = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     card = WorkerCard(
         worker=worker,
@@ -140,7 +146,7 @@ def prepare(model: Model, settings: WorkerSettings) -> tuple[Desk, WorkerCard]:
         max_batch=max_batch,
     )
     graphs = _graphs(model.device, wanted=settings.graphs)
-    return Desk(worker, model, book, costs, corrections, graphs=graphs), card
+    return Desk(worker, model, book, costs, corrections, graphs=graphs, memory=memory), card
 
 
 def _graphs(device: torch.device, *, wanted: bool) -> Graphs:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from app.contract.ports import Claimed
     from schedules.ladder import Ladder
+    from schedules.memory import MemoryAccount
     from schedules.pausing import Underway
     from schedules.replanning import Aim
     from workers.lease import Lease
@@ -78,6 +79,13 @@ class Pauses:
             made = self.make(held, aim, run.slack_ms)
         if not made:  # they would be taken again and again
             self.lookout.release()
+
+
+def room_beside(images: int, max_batch: int, memory: MemoryAccount | None) -> int:
+    """Return how many pictures can be made while a batch of `images` is paused, 0 for none."""
+    if max_batch <= images:
+        return 0
+    return max_batch - images if memory is None else memory.beside(images, max_batch)
 
 
 @contextmanager

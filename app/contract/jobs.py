@@ -102,9 +102,10 @@ class Encoding:
 class Job:
     """One accepted request: what picture, by which plan. Its deadline is kept by the queue.
 
-    `previews` times on the way the first picture is shown as it is by then. `solvers` (none: any)
-    and `max_steps` hold for whatever plan replaces the ordered one, too. An `exact` job is made by
-    the ordered plan, neither better nor faster.
+    `previews` times on the way the first picture is shown as it is by then: small, for next to no
+    time, or with `full_previews` as large as it will be. `solvers` (none: any) and `max_steps` hold
+    for whatever plan replaces the ordered one, too. An `exact` job is made by the ordered plan,
+    neither better nor faster.
     """
 
     id: str
@@ -120,6 +121,7 @@ class Job:
     min_quality: float = 0.0
     encoding: Encoding = Encoding()
     previews: int = 0
+    full_previews: bool = False
     solvers: tuple[str, ...] = ()
     max_steps: int | None = None
     exact: bool = False

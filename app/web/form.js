@@ -14,7 +14,6 @@ export class Form {
       this.showFrontier();
     });
     byId("size").addEventListener("change", () => this.showFrontier());
-    byId("previews").addEventListener("change", () => this.showFrontier());
   }
 
   /** Take in what the live fleet offers, keeping what was chosen where it is still there. */
@@ -41,7 +40,6 @@ export class Form {
   }
 
   showFrontier() {
-    this.scale.previews = this.previews;
     if (this.frontier) this.scale.show(this.frontier);
   }
 

@@ -8,28 +8,24 @@ const HEIGHT = 112,
 const STEPS = 1000;
 
 /** What a frontier offers: [budget it takes, plan], cheapest first, and the ends of the scale. */
-export function offersOf(frontier, previews) {
+export function offersOf(frontier) {
   const overhead =
     frontier.minimum_latency_ms - Math.min(...frontier.plans.map((plan) => plan.p95_ms));
   const plans = frontier.plans
     .map((plan) => ({ needs_ms: Math.ceil(plan.p95_ms + Math.max(overhead, 0)), plan }))
     .sort((a, b) => a.needs_ms - b.needs_ms);
-  const best = plans[plans.length - 1].needs_ms + previews * frontier.preview_ms;
-  const { preview_ms } = frontier;
+  const best = plans[plans.length - 1].needs_ms;
   return {
     plans,
-    preview_ms,
     minimum_ms: frontier.minimum_latency_ms,
     from: frontier.minimum_latency_ms * 0.55,
     to: best * 1.4,
   };
 }
 
-/** The best plan that a budget buys with so many pictures on the way, null below the smallest. */
-export function bought(offers, budgetMs, previews = 0) {
-  const room = Math.floor((budgetMs - offers.minimum_ms) / offers.preview_ms);
-  const left = budgetMs - Math.max(Math.min(previews, room), 0) * offers.preview_ms;
-  const fit = offers.plans.filter((offer) => offer.needs_ms <= left);
+/** The best plan that a budget buys, null below the smallest. */
+export function bought(offers, budgetMs) {
+  const fit = offers.plans.filter((offer) => offer.needs_ms <= budgetMs);
   return fit.reduce(
     (best, offer) => (best && best.plan.quality.value >= offer.plan.quality.value ? best : offer),
     null,
@@ -46,7 +42,6 @@ export class BudgetScale {
     this.number = byId("budget-ms");
     this.drawing = byId("frontier");
     this.offers = null;
-    this.previews = 0;
     this.changed = () => {};
     this.slider.addEventListener("input", () =>
       this.set(Math.round(toMs(this.offers, this.slider.value / STEPS)), this.slider),
@@ -63,7 +58,7 @@ export class BudgetScale {
 
   /** Show another frontier; the budget stays, unless there was none yet. */
   show(frontier) {
-    this.offers = offersOf(frontier, this.previews);
+    this.offers = offersOf(frontier);
     this.slider.disabled = false;
     if (!this.number.value && document.activeElement !== this.number)
       this.number.value = this.usual();
@@ -74,7 +69,7 @@ export class BudgetScale {
   usual() {
     const good = this.offers.plans.find((offer) => offer.plan.quality.value >= 0.98);
     const chosen = (good ?? this.offers.plans[this.offers.plans.length - 1]).needs_ms;
-    return Math.ceil((chosen * 1.2 + this.previews * this.offers.preview_ms) / 10) * 10;
+    return Math.ceil((chosen * 1.2) / 10) * 10;
   }
 
   set(ms, source = null) {
@@ -88,7 +83,7 @@ export class BudgetScale {
   }
 
   describe(ms) {
-    const offer = bought(this.offers, ms, this.previews),
+    const offer = bought(this.offers, ms),
       line = byId("buys");
     line.replaceChildren();
     if (!offer) {
@@ -100,15 +95,12 @@ export class BudgetScale {
       this.slider.setAttribute("aria-valuetext", `${Math.round(ms)} milliseconds: too small`);
       return;
     }
-    const { plan } = offer,
-      without = bought(this.offers, ms).plan.quality.value;
+    const { plan } = offer;
     const what = `${count(plan.steps, "step")}, ${Math.round(plan.compute_fraction * 100)} % computed`;
     line.append(
       el("strong", { textContent: `Quality ${quality(plan.quality.value)}` }),
       ` in ${what}, about ${milliseconds(plan.predicted_ms)}.`,
     );
-    if (without > plan.quality.value)
-      line.append(` Without pictures on the way: ${quality(without)}.`);
     this.slider.setAttribute(
       "aria-valuetext",
       `${Math.round(ms)} milliseconds: quality ${quality(plan.quality.value)} in ${what}`,
@@ -197,7 +189,7 @@ export class BudgetScale {
 
   marker(x, y) {
     const at = x(Math.max(this.ms, 1)),
-      offer = bought(this.offers, this.ms, this.previews);
+      offer = bought(this.offers, this.ms);
     const dot = offer
       ? [svg("circle", { cx: at, cy: y(offer.plan.quality.value), r: 5, class: "dot" })]
       : [];

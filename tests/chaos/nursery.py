@@ -1,6 +1,7 @@
 """Starts real worker loops at once: torch and a tiny model are loaded once, then it forks.
 
-Run as `nursery STORE_URL FOLDER`. Each line on stdin names a worker to start, each line on stdout
+Run as `nursery STORE_URL FOLDER [UNIT_MS]`: the last is how slow they take themselves to be. Each
+line on stdin names a worker to start, each line on stdout
 is the process id of one. When stdin ends, all of them end.
 """
 
@@ -34,9 +35,9 @@ LOOP = LoopSettings(claim_wait_s=0.5, heartbeat_s=0.5, store_retry_s=0.1, stall_
 STEPS = 12  # long enough for workers to be caught in the middle of a run
 
 
-def work(model: Model, name: str, store_url: str) -> None:
+def work(model: Model, name: str, store_url: str, unit_ms: float) -> None:
     """Serve until killed."""
-    desk = Desk(name, model, book_for(model, STEPS), costs_for(model))
+    desk = Desk(name, model, book_for(model, STEPS), costs_for(model, unit_ms))
     card = a_card(
         name,
         model=model.name,
@@ -50,7 +51,7 @@ def work(model: Model, name: str, store_url: str) -> None:
     WorkerLoop(queue, desk, card, WorkerMetrics(model.name), LOOP).run()
 
 
-def main(store_url: str, folder: str) -> None:
+def main(store_url: str, folder: str, unit_ms: str = "0.01") -> None:
     torch.set_num_threads(1)
     model = load_tiny("sd1", Path(folder))
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how they ended
@@ -59,7 +60,7 @@ def main(store_url: str, folder: str) -> None:
         child = os.fork()
         if not child:
             sys.stdin.close()
-            work(model, line.strip(), store_url)
+            work(model, line.strip(), store_url, float(unit_ms))
             os._exit(0)
         started.append(child)
         print(child, flush=True)  # noqa: T201 that is how it answers

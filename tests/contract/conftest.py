@@ -9,25 +9,19 @@ import pytest
 from app.contract.connection import connect
 from app.contract.gateway_queue import RedisGatewayQueue
 from app.contract.keys import Keys
-from app.contract.settings import QueueSettings
 from app.contract.worker_queue import RedisWorkerQueue
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import Iterator
 
     import redis
 
     from app.contract.ports import GatewayQueue, WorkerQueue
+    from app.contract.settings import QueueSettings
 
     # The type checker holds both sides to what their ports promise.
     gateway_port: type[GatewayQueue] = RedisGatewayQueue
     worker_port: type[WorkerQueue] = RedisWorkerQueue
-
-
-@pytest.fixture
-def settings(prefix: str) -> QueueSettings:
-    """Return the default settings under this test's prefix."""
-    return QueueSettings(prefix=prefix)
 
 
 @pytest.fixture
@@ -37,11 +31,15 @@ def keys(prefix: str) -> Keys:
 
 
 @pytest.fixture
-async def gateway(store_url: str, settings: QueueSettings) -> AsyncIterator[RedisGatewayQueue]:
-    """Yield the gateway's side."""
-    queue = RedisGatewayQueue.connect(store_url, settings)
-    yield queue
-    await queue.aclose()
+def settings(queue_settings: QueueSettings) -> QueueSettings:
+    """Return the settings of both sides."""
+    return queue_settings
+
+
+@pytest.fixture
+def gateway(queue: RedisGatewayQueue) -> RedisGatewayQueue:
+    """Return the gateway's side."""
+    return queue
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ SETTINGS = DOCS / "settings.md"
 COMPOSE = ROOT / "docker-compose.yml"
 # Settings whose default is said in words.
 IN_WORDS = {
-    *("store_url", "keys", "keys_file", "cors_origins", "models", "grace_ms"),
+    *("store_url", "keys", "keys_file", "allowed_hosts", "cors_origins", "models", "grace_ms"),
     *("webhook_secret", "webhook_networks", "otlp_endpoint"),
 }
 

@@ -22,7 +22,7 @@ WISH = b'{"prompt": "a cat", "latency_budget_ms": 5000}'
 
 def request(start: bytes, *headers: bytes, body: bytes = b"") -> bytes:
     length = b"Content-Length: %d" % len(body)
-    lines = (start, b"Host: x", b"Connection: close", *headers, *([length] if body else []))
+    lines = (start, b"Host: localhost", b"Connection: close", *headers, *([length] if body else []))
     return b"\r\n".join(lines) + b"\r\n\r\n" + body
 
 
@@ -70,12 +70,13 @@ RAW = {
     "bad-percent": request(b"GET /jobs/%zz%e2%28%a1 HTTP/1.1"),
     "long-path": request(b"GET /" + b"a/" * 20_000 + b" HTTP/1.1"),
     "many-headers": request(b"GET /plans HTTP/1.1", *(b"X-%d: y" % n for n in range(2000))),
-    "two-lengths": b"POST /plan HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n"
+    "two-lengths": b"POST /plan HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n"
     b"Content-Length: 9\r\nContent-Type: application/json\r\n\r\n{}",
-    "smuggling": b"POST /plan HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n"
+    "smuggling": b"POST /plan HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n"
     b"Transfer-Encoding: chunked\r\nContent-Type: application/json\r\n\r\n0\r\n\r\nGET /jobs/x",
-    "minus-length": b"POST /plan HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
-    "bad-chunk": b"POST /plan HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    "minus-length": b"POST /plan HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
+    "bad-chunk": b"POST /plan HTTP/1.1\r\nHost: localhost\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
     "websocket": request(
         b"GET /jobs/x/events HTTP/1.1",
         b"Connection: Upgrade",

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from app.contract.settings import QueueSettings
 from app.settings import Settings
 from app.store import EmbeddedStore
 from tests.integration.fake_worker import FakeWorker
@@ -16,17 +15,14 @@ from tests.integration.gateways import running_gateway
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from app.contract.settings import QueueSettings
+
 
 @pytest.fixture(scope="session")
 def store_url() -> Iterator[str]:
     """Yield the URL of one real server: what differs between servers is tried in tests/contract."""
     with EmbeddedStore() as store:
         yield store.url
-
-
-@pytest.fixture
-def queue_settings(prefix: str) -> QueueSettings:
-    return QueueSettings(prefix=prefix)
 
 
 @pytest.fixture

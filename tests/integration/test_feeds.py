@@ -8,23 +8,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from app.contract.gateway_queue import RedisGatewayQueue
 from app.contract.worker_queue import RedisWorkerQueue
 from app.feeds import Feeds
 from tests.builders import a_result, some_images
 from tests.contract.queueing import claim_one, submitted
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import Iterator
 
+    from app.contract.gateway_queue import RedisGatewayQueue
     from app.contract.settings import QueueSettings
-
-
-@pytest.fixture
-async def queue(store_url: str, queue_settings: QueueSettings) -> AsyncIterator[RedisGatewayQueue]:
-    queue = RedisGatewayQueue.connect(store_url, queue_settings)
-    yield queue
-    await queue.aclose()
 
 
 @pytest.fixture

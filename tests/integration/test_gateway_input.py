@@ -166,7 +166,7 @@ def test_an_endless_chunked_body_is_refused_before_it_ends(gateway: httpx.Client
 
 def test_the_refusal_of_a_long_body_does_not_wait_for_it(gateway: httpx.Client) -> None:
     address = urlsplit(str(gateway.base_url))
-    head = b"POST /generate HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    head = b"POST /generate HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
     with socket.create_connection((address.hostname, address.port), timeout=5) as raw:
         raw.sendall(head + b"20000\r\n" + b"x" * 0x20000 + b"\r\n")
         answer = raw.recv(4096)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from schedules.schedule import Schedule, Work
+from tests.builders import costs
 from tests.integration.fake_worker import PREVIEW_SEED, a_png
 from tests.integration.gateways import wait_until
 from tests.integration.test_gateway_events import all_events
@@ -83,6 +85,18 @@ def test_previews_are_told_as_they_come_and_can_be_fetched(
     shown = [gateway.get(url).content for url in urls]
     assert shown == [a_png(PREVIEW_SEED), a_png(PREVIEW_SEED + 1)]
     assert gateway.get(f"{location}/previews/2").status_code == 404
+
+
+def test_small_previews_ask_for_no_larger_budget(gateway: httpx.Client, worker: FakeWorker) -> None:
+    worker.card = replace(worker.card, costs=costs(step_ms=1000.0))
+    worker.publish()
+    least_ms = gateway.post("/jobs", json={**WISH, "latency_budget_ms": 1}).json()
+    budget_ms = least_ms["minimum_latency_ms"] + 1
+    answer = gateway.post("/jobs", json={**WISH, "latency_budget_ms": budget_ms, "previews": 8})
+
+    assert answer.status_code == 202
+    all_events(gateway, answer.headers["location"])
+    assert (worker.claimed[0].previews, worker.claimed[0].full_previews) == (8, False)
 
 
 def test_too_many_previews_are_refused(gateway: httpx.Client, worker: FakeWorker) -> None:

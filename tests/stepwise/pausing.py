@@ -61,5 +61,6 @@ class Pausing(Stepwise):
         self._busy(0, self.now_ms + (busy_ms or part_ms))
 
     def _choice(self, line: Line) -> tuple[list[str], Aim]:
-        dispatch = Dispatch(self._ladder, pausing=True)
+        most = self._ladder.max_batch
+        dispatch = Dispatch(self._ladder, room=lambda images: most - images)
         return dispatch(line), dispatch.aim

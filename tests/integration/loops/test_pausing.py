@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ from workers.batch import prompts_of
 from workers.rendering import render
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from contextlib import AbstractContextManager
 
     from app.contract.jobs import Job
@@ -61,9 +63,32 @@ class StartSlow:
         return running(*self._where, model, book, patience, costs)
 
 
+class Begins:
+    """Starts workers, and waits until each is in the middle of the long run."""
+
+    def __init__(self, queue: RedisGatewayQueue, start: StartSlow, model: Model) -> None:
+        self._queue = queue
+        self._start = start
+        self._model = model
+
+    @asynccontextmanager
+    async def __call__(
+        self, patience: LoopSettings = QUICK, encode: Any = None
+    ) -> AsyncIterator[tuple[Running, Job]]:
+        loose = await submitted(self._queue, long_job(self._model))
+        with self._start(patience, encode) as worker:
+            await eventually(lambda: has_begun(self._queue, loose))
+            yield worker, loose
+
+
 @pytest.fixture
 def start(store_url: str, queue_settings: QueueSettings, model: Model, book: PlanBook) -> StartSlow:
     return StartSlow(store_url, queue_settings, model, book)
+
+
+@pytest.fixture
+def begun(queue: RedisGatewayQueue, start: StartSlow, model: Model) -> Begins:
+    return Begins(queue, start, model)
 
 
 def long_job(model: Model) -> Job:
@@ -77,11 +102,9 @@ async def soon(queue: RedisGatewayQueue, job: Job) -> Job:
 
 
 async def test_a_tight_job_comes_first_and_the_loose_one_goes_on_as_if_it_had_not(
-    queue: RedisGatewayQueue, model: Model, book: PlanBook, start: StartSlow
+    queue: RedisGatewayQueue, model: Model, book: PlanBook, begun: Begins
 ) -> None:
-    loose = await submitted(queue, long_job(model))
-    with start() as worker:
-        await eventually(lambda: has_begun(queue, loose))
+    async with begun() as (worker, loose):
         tight = await soon(queue, job_for(model, book.plans[0], seeds=(2,)))
         await result(queue, tight)
         assert await state(queue, loose) is JobState.RUNNING
@@ -95,11 +118,9 @@ async def test_a_tight_job_comes_first_and_the_loose_one_goes_on_as_if_it_had_no
 
 
 async def test_a_pause_is_time_in_the_queue_and_not_of_the_run(
-    queue: RedisGatewayQueue, model: Model, book: PlanBook, start: StartSlow
+    queue: RedisGatewayQueue, model: Model, book: PlanBook, begun: Begins
 ) -> None:
-    loose = await submitted(queue, long_job(model))
-    with start():
-        await eventually(lambda: has_begun(queue, loose))
+    async with begun() as (_, loose):
         tight = await soon(queue, job_for(model, book.plans[0]))
         paused = await result(queue, tight)
         made = await result(queue, loose)
@@ -109,11 +130,9 @@ async def test_a_pause_is_time_in_the_queue_and_not_of_the_run(
 
 
 async def test_told_not_to_pause_a_worker_goes_on(
-    queue: RedisGatewayQueue, model: Model, book: PlanBook, start: StartSlow
+    queue: RedisGatewayQueue, model: Model, book: PlanBook, begun: Begins
 ) -> None:
-    loose = await submitted(queue, long_job(model))
-    with start(replace(QUICK, pausing=False)) as worker:
-        await eventually(lambda: has_begun(queue, loose))
+    async with begun(replace(QUICK, pausing=False)) as (worker, loose):
         tight = await soon(queue, job_for(model, book.plans[0]))
         await result(queue, tight)
 
@@ -122,11 +141,9 @@ async def test_told_not_to_pause_a_worker_goes_on(
 
 
 async def test_a_later_deadline_is_no_reason_to_pause(
-    queue: RedisGatewayQueue, model: Model, book: PlanBook, start: StartSlow
+    queue: RedisGatewayQueue, model: Model, book: PlanBook, begun: Begins
 ) -> None:
-    loose = await submitted(queue, long_job(model))
-    with start() as worker:
-        await eventually(lambda: has_begun(queue, loose))
+    async with begun() as (worker, loose):
         await result(queue, await submitted(queue, job_for(model, book.plans[0])))
 
         assert await state(queue, loose) is JobState.DONE
@@ -134,11 +151,9 @@ async def test_a_later_deadline_is_no_reason_to_pause(
 
 
 async def test_what_breaks_while_another_is_paused_leaves_that_intact(
-    queue: RedisGatewayQueue, model: Model, book: PlanBook, start: StartSlow
+    queue: RedisGatewayQueue, model: Model, book: PlanBook, begun: Begins
 ) -> None:
-    loose = await submitted(queue, long_job(model))
-    with start() as worker:
-        await eventually(lambda: has_begun(queue, loose))
+    async with begun() as (worker, loose):
         # Its revision is another's: the worker finds out once it has been claimed.
         await soon(queue, job_for(model, book.plans[0], revision="another"))
         await eventually(lambda: worker.counted("blockcache_retries_total"))
@@ -147,11 +162,9 @@ async def test_what_breaks_while_another_is_paused_leaves_that_intact(
 
 
 async def test_a_paused_job_can_be_cancelled(
-    queue: RedisGatewayQueue, model: Model, book: PlanBook, start: StartSlow
+    queue: RedisGatewayQueue, model: Model, book: PlanBook, begun: Begins
 ) -> None:
-    loose = await submitted(queue, long_job(model))
-    with start():
-        await eventually(lambda: has_begun(queue, loose))
+    async with begun() as (_, loose):
         tight = await soon(queue, job_for(model, book.plans[0]))
         await eventually(lambda: has_begun(queue, tight))
         await queue.cancel(loose.id)
@@ -161,12 +174,10 @@ async def test_a_paused_job_can_be_cancelled(
 
 
 async def test_a_worker_told_to_stop_gives_both_back(
-    queue: RedisGatewayQueue, model: Model, start: StartSlow
+    queue: RedisGatewayQueue, model: Model, begun: Begins
 ) -> None:
-    loose, tight = long_job(model), job_for(model, book_for(model, steps=LONG // 2).plans[1])
-    await submitted(queue, loose)
-    with start(replace(QUICK, drain_s=0)) as worker:
-        await eventually(lambda: has_begun(queue, loose))
+    tight = job_for(model, book_for(model, steps=LONG // 2).plans[1])
+    async with begun(replace(QUICK, drain_s=0)) as (worker, loose):
         await soon(queue, tight)
         await eventually(lambda: has_begun(queue, tight))
         worker.stop()
@@ -179,12 +190,10 @@ async def test_a_worker_told_to_stop_gives_both_back(
 
 
 async def test_a_worker_told_to_stop_finishes_both_where_there_is_time(
-    queue: RedisGatewayQueue, model: Model, start: StartSlow
+    queue: RedisGatewayQueue, model: Model, begun: Begins
 ) -> None:
-    loose, tight = long_job(model), job_for(model, book_for(model, steps=LONG // 2).plans[1])
-    await submitted(queue, loose)
-    with start() as worker:
-        await eventually(lambda: has_begun(queue, loose))
+    tight = job_for(model, book_for(model, steps=LONG // 2).plans[1])
+    async with begun() as (worker, loose):
         await soon(queue, tight)
         await eventually(lambda: has_begun(queue, tight))
         worker.stop()
@@ -194,11 +203,9 @@ async def test_a_worker_told_to_stop_finishes_both_where_there_is_time(
 
 
 async def test_out_of_memory_while_another_is_paused_leaves_that_intact(
-    queue: RedisGatewayQueue, model: Model, book: PlanBook, start: StartSlow
+    queue: RedisGatewayQueue, model: Model, book: PlanBook, begun: Begins
 ) -> None:
-    loose = await submitted(queue, long_job(model))
-    with start(encode=full_of("a pear", model)) as worker:
-        await eventually(lambda: has_begun(queue, loose))
+    async with begun(encode=full_of("a pear", model)) as (worker, loose):
         await soon(queue, job_for(model, book.plans[0], prompt="a pear"))
         await eventually(lambda: worker.counted("blockcache_retries_total"))
         made = await result(queue, loose)
@@ -218,11 +225,9 @@ def full_of(prompt: str, model: Model) -> Any:
 
 
 async def test_what_does_not_fit_beside_a_batch_waits_for_its_end(
-    queue: RedisGatewayQueue, model: Model, book: PlanBook, start: StartSlow
+    queue: RedisGatewayQueue, model: Model, book: PlanBook, begun: Begins
 ) -> None:
-    loose = await submitted(queue, long_job(model))
-    with start() as worker:
-        await eventually(lambda: has_begun(queue, loose))
+    async with begun() as (worker, loose):
         await result(queue, await soon(queue, job_for(model, book.plans[0], seeds=(1, 2, 3, 4))))
 
         assert await state(queue, loose) is JobState.DONE
@@ -234,10 +239,8 @@ async def test_the_lease_of_a_paused_job_is_renewed(
 ) -> None:
     settings = QueueSettings(prefix=prefix, lease_ms=300)
     queue = RedisGatewayQueue.connect(store_url, settings)
-    loose, tight = long_job(model), job_for(model, book_for(model, steps=LONG // 2).plans[1])
-    await submitted(queue, loose)
-    with StartSlow(store_url, settings, model, book)():
-        await eventually(lambda: has_begun(queue, loose))
+    tight = job_for(model, book_for(model, steps=LONG // 2).plans[1])
+    async with Begins(queue, StartSlow(store_url, settings, model, book), model)() as (_, loose):
         await soon(queue, tight)
         made = [await result(queue, job) for job in (tight, loose)]
     attempts = [await queue.status(job.id) for job in (tight, loose)]

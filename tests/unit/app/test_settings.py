@@ -48,6 +48,7 @@ def test_the_store_must_be_named() -> None:
         ("BLOCKCACHE_QUEUE_CAP", "-1", "1 to 1000000"),
         ("BLOCKCACHE_MODELS", "emoji,,sd15", "names of models"),
         ("BLOCKCACHE_OTLP_ENDPOINT", "collector:4318", "https:// URL"),
+        ("BLOCKCACHE_ALLOWED_HOSTS", "box:8000", "without ports"),
     ],
 )
 def test_a_wrong_value_names_its_variable_and_what_is_allowed(

@@ -54,6 +54,16 @@ def test_a_batch_without_slack_for_the_shortest_is_simply_busy() -> None:
     assert told.after(0.0) == {"busy_until_unix_ms": NOW + 300}
 
 
+def test_a_batch_that_is_held_yields_to_nobody_and_others_know_at_once() -> None:
+    told = Told()
+    told.agenda.begin(300.0, 1000.0, least_ms=50.0)
+    news = told.news
+    told.agenda.hold()
+
+    assert told.after(0.0) == {"busy_until_unix_ms": NOW + 300}
+    assert told.news == news + 1
+
+
 @pytest.mark.parametrize(("taking_ms", "yields"), [(100.0, True), (650.0, False)])
 def test_a_paused_batch_waits_for_the_one_before_it(taking_ms: float, yields: bool) -> None:
     told = Told()

@@ -131,7 +131,7 @@ def test_pictures_are_written_as_each_job_asks_and_tell_how_they_were_made(desk:
 
 def test_previews_are_shown_and_their_time_is_predicted(desk: Desk, tiny: Model) -> None:
     slow = replace(desk, costs=CostModel(((1, StageCosts(0, 0, 0, (0.01,) * 21, 4, 1)),)))
-    job = job_for(tiny, desk.book.plans[0], previews=2)
+    job = job_for(tiny, desk.book.plans[0], previews=2, full_previews=True)
     shown: list[int] = []
     made = ran(slow, claimed(job), show=lambda _claim, number, _picture: shown.append(number))
 
@@ -141,7 +141,7 @@ def test_previews_are_shown_and_their_time_is_predicted(desk: Desk, tiny: Model)
 
 def test_without_time_for_previews_none_are_shown(desk: Desk, tiny: Model) -> None:
     slow = replace(desk, costs=CostModel(((1, StageCosts(0, 0, 0, (0.01,) * 21, 9e9, 0)),)))
-    job = job_for(tiny, desk.book.plans[0], previews=2)
+    job = job_for(tiny, desk.book.plans[0], previews=2, full_previews=True)
     shown: list[int] = []
     ran(slow, claimed(job), show=lambda _claim, number, _picture: shown.append(number))
 

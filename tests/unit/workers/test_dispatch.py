@@ -52,7 +52,7 @@ def test_the_aim_is_limited_by_those_who_keep_coming() -> None:
 
 def test_a_batch_that_can_be_paused_leaves_no_time_for_those_who_come_before_it() -> None:
     came = tuple(Arrival(age_ms, 1, 200.0) for age_ms in (400.0, 300.0, 200.0, 100.0))
-    pausing, full = (Dispatch(LADDER, pausing=True) for _ in range(2))
+    pausing, full = (Dispatch(LADDER, room=lambda images: 3 - images) for _ in range(2))
     pausing(Line((queued("1"),), came))
     full(Line((Queued("1", "a", Waiting(5000.0, 3), 200.0),), came))
 

@@ -12,7 +12,10 @@ from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionS
 from transformers import CLIPConfig, CLIPImageProcessor
 
 from tests.rendering import a_frame, by_diffusers, latents_of, pixels_of, some_prompts
+from tests.tiny_books import book_for, costs_for
 from tests.tiny_models import TINY
+from workers.batch import Desk
+from workers.colouring import colours_of
 from workers.errors import ModelError
 from workers.families import FAMILIES, Conditioning, family_of
 from workers.images import to_pixels
@@ -123,6 +126,13 @@ def test_a_safety_checker_in_the_folder_blacks_out_what_it_flags(
 
     assert np.array_equal(pixels, expected)
     assert (pixels.max() == 0) == is_flagged
+
+
+def test_latents_of_pictures_that_are_checked_have_no_colours(checked: tuple[Model, bool]) -> None:
+    model, _ = checked
+    desk = Desk("worker-1", model, book_for(model), costs_for(model))
+
+    assert colours_of(desk) is None
 
 
 def test_one_flagged_picture_leaves_the_others_of_its_batch_as_they_are() -> None:
