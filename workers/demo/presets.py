@@ -65,7 +65,7 @@ PRESETS = {
         text_layers=3,
         vocabulary=4096,
         text=Course(2_800, 256, 2e-2, 50, 0.99),
-        diffusion=Course(3_200, 128, 2e-2, 100, 0.997),
+        diffusion=Course(4_000, 128, 2e-2, 100, 0.997),
         left_out=frozenset({"People & Body"}),
     ),
     "gpu": Preset(
