@@ -79,7 +79,7 @@ class Ladder:
 
     def rung_of(self, quality: float) -> int:
         """Return the lowest rung that is at least so good, the top when none is."""
-        return min(bisect_left(self.qualities, quality), self.top)
+        return bisect_left(self.qualities, quality, hi=len(self.qualities) - 1)
 
     def run_ms(self, rung: int, images: int) -> float:
         """Return what a batch takes; beyond the largest one as much more as it is larger."""

@@ -68,6 +68,10 @@ class Underway(Waiting):
         """Return the rest of its work, at any rung."""
         return self.rest_ms
 
+    def served_ms(self, _ladder: Ladder, _ceiling: int) -> float:
+        """Return the rest of its work: it has begun, and is finished."""
+        return self.rest_ms
+
     def can_be_kept(self, _ladder: Ladder) -> bool:
         """Return True: it has begun, and is finished."""
         return True

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,6 +12,9 @@ if TYPE_CHECKING:
 
     from schedules.book import Plan, PlanBook
     from schedules.cost import CostModel
+
+RUNNERS_UP = 3
+_P95_MS = attrgetter("p95_ms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +92,14 @@ def ranked(
 
 def pick(budget_ms: float, wait_ms: float, offers: Sequence[Priced]) -> Choice | Infeasible:
     """Pick from plans that `ranked` gave as `plan` does."""
-    fastest = min(offers, key=lambda candidate: candidate.p95_ms)
-    fitting = [candidate for candidate in offers if wait_ms + candidate.p95_ms <= budget_ms]
-    if not fitting:
+    fastest = min(offers, key=_P95_MS)
+    best = (i for i, candidate in enumerate(offers) if wait_ms + candidate.p95_ms <= budget_ms)
+    first = next(best, None)
+    if first is None:
         return Infeasible(wait_ms + fastest.p95_ms, fastest)
-    picked = fitting[0]
-    better = [c for c in offers if c.plan.quality.value > picked.plan.quality.value]
-    next_better = min(better, key=lambda c: c.p95_ms, default=None)
-    return Choice(picked, tuple(fitting[1:4]), next_better, fastest)
+    picked, runners_up = offers[first], tuple(offers[i] for i in islice(best, RUNNERS_UP))
+    better = (c for c in offers[:first] if c.plan.quality.value > picked.plan.quality.value)
+    return Choice(picked, runners_up, min(better, key=_P95_MS, default=None), fastest)
 
 
 def _worth(candidate: Priced) -> tuple[float, float]:

@@ -11,6 +11,7 @@ from redis.exceptions import NoPermissionError
 
 from app.contract import replies
 from app.contract.announcements import Announcements
+from app.contract.backlogs import Backlogs
 from app.contract.cards import WorkerCard
 from app.contract.connection import (
     connect_async,
@@ -22,7 +23,7 @@ from app.contract.connection import (
 from app.contract.errors import DecodeError, KeyReused, QueueFull, TooManyJobs
 from app.contract.jobs import Job, JobState
 from app.contract.keys import Keys
-from app.contract.ports import Backlog, JobEvent, JobStatus, Quota, StoreMemory
+from app.contract.ports import JobEvent, JobStatus, Quota, StoreMemory
 from app.contract.submission import Newcomer
 from app.contract.watch import Watch
 from app.contract.webhook_queue import WebhookQueue
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from app.contract.jobs import Outcome
     from app.contract.lanes import Lane
     from app.contract.once import Once
+    from app.contract.ports import Backlog
     from app.contract.settings import QueueSettings
 
 SCRIPTS = (
@@ -47,8 +49,6 @@ SCRIPTS = (
 )  # fmt: skip
 FULL, OWNER_FULL = -1, -2
 TAGGED_JOBS = 16
-# As many waiting jobs are looked at one by one; those behind them count by their work.
-LINE_ROWS = 256
 
 
 class RedisGatewayQueue:
@@ -69,6 +69,7 @@ class RedisGatewayQueue:
         self._keys = Keys(settings.prefix)
         self._for_scripts = self._keys.for_scripts()
         self._cards: dict[bytes, WorkerCard | None] = {}
+        self._backlogs = Backlogs(self._run)
         self.webhooks = WebhookQueue(client, settings)
         self._scripts = {name: client.register_script(script_text(name)) for name in SCRIPTS}
 
@@ -197,10 +198,7 @@ class RedisGatewayQueue:
 
     async def backlog(self, lane: Lane, budget_ms: float) -> Backlog:
         """Return who waits in a lane, and the work with deadlines before `budget_ms` from now."""
-        now, jobs, work_ms, arrivals, *rows = await self._run(
-            "backlog", lane.name, budget_ms, LINE_ROWS
-        )
-        return Backlog(jobs, float(work_ms), replies.line(now, rows, arrivals))
+        return await self._backlogs.of(lane, budget_ms)
 
     async def depths(self) -> dict[Lane, Backlog]:
         """Return all queued work by lane."""
