@@ -20,6 +20,7 @@ from app import (
     status_routes,
 )
 from app.contract.tracing import OFF
+from app.express import Express
 from app.faces import Faces
 from app.feeds import Feeds
 from app.fleet import FleetReader
@@ -69,6 +70,7 @@ def create_app(settings: Settings, queue: GatewayQueue, tracing: Tracing = OFF) 
     description.install(app)
     problems.install(app)
     # The last one added is the outermost.
+    app.add_middleware(Express, service=service)
     app.add_middleware(
         BodyLimit, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s
     )

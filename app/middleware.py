@@ -117,7 +117,7 @@ class BodyLimit:
             await problem(error)(scope, receive, send)
             return
         if body is not None:
-            await self._app(scope, _replay(body, receive), send)
+            await self._app(scope, read_again(body, receive), send)
 
     async def _read(self, headers: Headers, receive: Receive) -> bytes | None:
         declared = headers.get("content-length", "0")
@@ -145,7 +145,7 @@ class BodyLimit:
         return BodyTooLarge(f"The body may have at most {self._max_bytes} bytes.")
 
 
-def _replay(body: bytes, receive: Receive) -> Receive:
+def read_again(body: bytes, receive: Receive) -> Receive:
     """Hand out a body that was read already, then whatever really comes next."""
     messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     import redis.asyncio
 
+    from app.contract.ended import Ended
     from app.contract.jobs import Outcome
     from app.contract.lanes import Lane
     from app.contract.once import Once
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
 SCRIPTS = (
     "submit", "cancel", "status", "backlog", "depths", "dead", "requeue", "cards", "rate",
-    "turn_away", "tag",
+    "turn_away", "tag", "outcomes",
 )  # fmt: skip
 FULL, OWNER_FULL = -1, -2
 TAGGED_JOBS = 16
@@ -63,7 +64,7 @@ class RedisGatewayQueue:
     ) -> None:
         self._client = client
         self._announcements = announcements
-        self._watch = Watch(client, Keys(settings.prefix), announcements)
+        self._watch = Watch(client, Keys(settings.prefix), announcements, self._run)
         self._news = news
         self._settings = settings
         self._keys = Keys(settings.prefix)
@@ -154,7 +155,11 @@ class RedisGatewayQueue:
 
     async def wait(self, job_id: str, timeout_s: float) -> Outcome:
         """Return the outcome once there is one; raises WaitTimeout."""
-        return await self._watch.outcome(job_id, timeout_s)
+        return (await self._watch.ended(job_id, timeout_s, pictures=False)).outcome
+
+    async def ended(self, job_id: str, timeout_s: float, *, pictures: bool = True) -> Ended:
+        """Do the same, and return the pictures with it if they are wanted."""
+        return await self._watch.ended(job_id, timeout_s, pictures=pictures)
 
     async def follow(self, job_id: str, seen: int, timeout_s: float) -> Sequence[bytes] | Outcome:
         """Return the previews beyond the first `seen` once there are any, else the outcome."""
