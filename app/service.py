@@ -25,6 +25,7 @@ from app.contract.settings import RECONNECT_S
 from app.contract.tracing import OFF, Kind, Tracing
 from app.deciding import Decider
 from app.fleet import Fleet, FleetReader
+from app.presence import Presence
 from app.refusals import failed
 from app.stages import Accepted, Decision, Made, PictureRequest, order
 
@@ -212,20 +213,16 @@ class Service:
         return await self.fleet.read()
 
     async def _ended(self, accepted: Accepted, gone: Gone, *, with_images: bool) -> Ended:
-        leaving = asyncio.create_task(gone())
         try:
-            async with asyncio.timeout(None) as presence:
-                end = partial(_end, presence)
-                leaving.add_done_callback(end)
+            async with asyncio.timeout(None) as block:
+                presence = Presence(gone, block)
                 try:
                     return await self._wait(accepted, with_images=with_images)
                 finally:
-                    leaving.remove_done_callback(end)
+                    presence.close()
         except TimeoutError:
             await self._let_go(accepted)
             raise errors.CallerGone("The caller disconnected.") from None
-        finally:
-            leaving.cancel()
 
     async def _wait(self, accepted: Accepted, *, with_images: bool) -> Ended:
         with self.tracing.span("wait"):
@@ -287,7 +284,3 @@ class Service:
             return
         total_ms = result.timing.total_ms
         self.telemetry.finished(accepted.job.model, result, total_ms, accepted.budget_ms)
-
-
-def _end(presence: asyncio.Timeout, _left: asyncio.Task[None]) -> None:
-    presence.reschedule(0.0)

@@ -8,6 +8,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Self
 
 from schedules.planner import prices
+from schedules.recalling import recalled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,18 +51,12 @@ class Ladder:
         rising = tuple(accumulate(each, max)), tuple(accumulate(lone, max))
         return cls(tuple(qualities), tuple(batch_ms), *rising)
 
-    def drifted(self, costs: CostModel, most: int) -> Self:
+    def drifted(self, costs: CostModel, most: int) -> Ladder:
         """Return this ladder, made with costs that did not drift, by costs that do.
 
         No more than `most` pictures are made at once.
         """
-        level, sizes = costs.drift.median, range(1, min(most, self.max_batch) + 1)
-        strays_ms = [costs.stray_ms(batch) for batch in sizes]
-        rows = [
-            tuple(ms * level + stray_ms for ms, stray_ms in zip(row, strays_ms, strict=False))
-            for row in self.batch_ms
-        ]
-        return self.measured(self.qualities, rows)
+        return _drifted(self, costs, most)
 
     @property
     def top(self) -> int:
@@ -85,6 +80,17 @@ class Ladder:
         """Return what a batch takes; beyond the largest one as much more as it is larger."""
         most = self.max_batch
         return self.batch_ms[rung][min(images, most) - 1] * max(1.0, images / most)
+
+
+@recalled(64)
+def _drifted(steady: Ladder, costs: CostModel, most: int) -> Ladder:
+    level, sizes = costs.drift.median, range(1, min(most, steady.max_batch) + 1)
+    strays_ms = [costs.stray_ms(batch) for batch in sizes]
+    rows = [
+        tuple(ms * level + stray_ms for ms, stray_ms in zip(row, strays_ms, strict=False))
+        for row in steady.batch_ms
+    ]
+    return Ladder.measured(steady.qualities, rows)
 
 
 def _frontier(offers: Sequence[Priced]) -> list[Priced]:

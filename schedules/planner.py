@@ -7,11 +7,14 @@ from itertools import islice
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
+from schedules.recalling import recalled
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from schedules.book import Plan, PlanBook
     from schedules.cost import CostModel
+    from schedules.units import UnitGraph
 
 RUNNERS_UP = 3
 _P95_MS = attrgetter("p95_ms")
@@ -79,8 +82,8 @@ def plan(
     book has none above it, in which case the best one counts as the floor.
     """
     floor = min(min_quality, max(p.quality.value for p in book.plans))
-    able = (p for p in book.plans if p.quality.value >= floor)
-    return pick(budget_ms, wait_ms, ranked(able, costs, margin, batch))
+    offers = _ranked(book.plans, costs, margin, batch)
+    return pick(budget_ms, wait_ms, [o for o in offers if o.plan.quality.value >= floor])
 
 
 def ranked(
@@ -88,6 +91,11 @@ def ranked(
 ) -> list[Priced]:
     """Predict what each plan costs, the best one first."""
     return sorted(prices(plans, costs, margin, batch), key=_worth, reverse=True)
+
+
+@recalled(64)
+def _ranked(plans: tuple[Plan, ...], costs: CostModel, margin: float, batch: int) -> list[Priced]:
+    return ranked(plans, costs, margin, batch)
 
 
 def pick(budget_ms: float, wait_ms: float, offers: Sequence[Priced]) -> Choice | Infeasible:
@@ -135,10 +143,15 @@ def remaining_ms(
     ran: Plan, book: PlanBook, costs: CostModel, *, batch: int = 1
 ) -> tuple[float, ...]:
     """Return for each step how long a run still takes after it, to the encoded picture."""
+    return _remaining_ms(ran, book.graph, costs, batch)
+
+
+@recalled(64)
+def _remaining_ms(ran: Plan, graph: UnitGraph, costs: CostModel, batch: int) -> tuple[float, ...]:
     stage = costs.at(batch)
     rows = [
         stage.fixed_ms + sum(ms for ms, c in zip(stage.unit_ms, row, strict=True) if c)
-        for row in ran.schedule.normalised(book.graph).computes
+        for row in ran.schedule.normalised(graph).computes
     ]
     tail = stage.decode_ms + stage.png_ms
     return tuple((tail + sum(rows[s + 1 :])) * costs.drift.median for s in range(ran.steps))

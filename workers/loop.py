@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -19,6 +18,7 @@ from schedules.errors import ScheduleError
 from schedules.ladder import Ladder
 from schedules.planner import price
 from workers.agenda import NEVER_MS, Agenda
+from workers.background import Keepers
 from workers.batch import Desk, Ran, nobody_first, results, run_batch, settle_plan
 from workers.dispatch import Dispatch
 from workers.errors import Stopped, UnknownSolver
@@ -27,6 +27,7 @@ from workers.job_traces import JobTraces, traces_of
 from workers.lease import leased
 from workers.lookout import looking
 from workers.pauses import Pauses
+from workers.previews import aside
 from workers.speed import Idleness, Speed
 from workers.warming import probe
 
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from workers.dispatch import Sooner
     from workers.lease import Lease
     from workers.loop_settings import LoopSettings
-    from workers.previews import Show
     from workers.speed import Took
     from workers.telemetry import WorkerMetrics
 
@@ -79,6 +79,7 @@ class WorkerLoop:
         self._news = threading.Event()
         self._publishing = threading.Lock()
         self._agenda = Agenda(self._news.set)
+        self._keepers = Keepers()
         self._stop_s = float("inf")
 
     def stop(self) -> None:
@@ -96,6 +97,7 @@ class WorkerLoop:
         beat.start()
         while not self._stopping.is_set():
             self._serve_once()
+        self._keepers.close()
         beat.join()
 
     def _serve_once(self) -> None:
@@ -148,12 +150,12 @@ class WorkerLoop:
         if settled.p95_ms > most_ms:
             raise Stopped("it would take too long")
         self._begin(claims, settled.predicted_ms, beside)
+        stall_s = self._settings.stall_for_s(settled.predicted_ms)
         with (
-            leased(self._queue, claims, self._settings.stall_for_s(settled.predicted_ms)) as lease,
-            ThreadPoolExecutor(1, "previews") as sending,
+            leased(self._queue, claims, stall_s, self._keepers.kept) as lease,
+            aside(claims, self._show) as show,
             self._pauses(lease, beside) as first,
         ):
-            show = self._shown_by(sending)
 
             def run(part: Sequence[Claimed]) -> Ran:
                 alone = (settled, first) if part is claims else ()
@@ -183,7 +185,7 @@ class WorkerLoop:
             yield nobody_first
             return
         lane, worker = self._card.lane, self._card.worker
-        with looking(lambda: self._queue.urgent_ms(lane)) as lookout:
+        with looking(lambda: self._queue.urgent_ms(lane), self._keepers.kept) as lookout:
 
             def take(choose: Sooner) -> Sequence[Claimed]:
                 is_over = self._stopping.is_set()
@@ -211,14 +213,8 @@ class WorkerLoop:
         graphs = self._desk.graphs
         self._attempt(lambda: graphs.capture(CAPTURES, least), "record a step as a CUDA graph")
 
-    def _shown_by(self, sending: ThreadPoolExecutor) -> Show:
-        """Return what sends previews from another thread: a slow store slows no step down."""
-
-        def show(*shown: Any) -> None:
-            send = partial(self._queue.preview, *shown)
-            sending.submit(self._attempt, send, "send a preview")
-
-        return show
+    def _show(self, *shown: Any) -> None:
+        self._attempt(partial(self._queue.preview, *shown), "send a preview")
 
     def _finish(self, claims: Sequence[Claimed], ran: Ran, claimed_s: float) -> None:
         def since_claim_ms() -> float:
@@ -265,7 +261,8 @@ class WorkerLoop:
     def _learn(self, ran: Ran) -> None:
         """Correct the predictions by what the run really took."""
         self._speed.ran(ran)
-        self._desk = replace(self._desk, costs=self._speed.costs)
+        if self._desk.costs is not self._speed.costs:
+            self._desk = replace(self._desk, costs=self._speed.costs)
 
     def _announce_end(self, depth: int) -> None:
         if self._agenda.end(depth):

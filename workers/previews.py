@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from workers.encoding import to_file
 from workers.images import to_pixels
 from workers.sampler import decode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from torch import Tensor
 
@@ -22,6 +24,23 @@ if TYPE_CHECKING:
 
 def nobody(_claim: Claimed, _number: int, _picture: bytes) -> None:
     """Show nothing."""
+
+
+@contextmanager
+def aside(claims: Sequence[Claimed], show: Show) -> Iterator[Show]:
+    """Give what calls `show` from another thread: a slow store slows no step down.
+
+    All is shown when the context ends. Where nobody asked for previews there is no thread.
+    """
+    if not any(claim.job.previews for claim in claims):
+        yield nobody
+        return
+    with ThreadPoolExecutor(1, "previews") as sending:
+
+        def submit(*shown: Any) -> None:
+            sending.submit(show, *shown)
+
+        yield submit
 
 
 def preview_steps(count: int, steps: int) -> list[int]:

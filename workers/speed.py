@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from workers.batch import Ran
 
 RUNS_KEPT = 64
+BRIEF_MS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +30,17 @@ class Took:
 class Speed:
     """The costs of now: those measured once, corrected by what recent runs really took.
 
-    `warm_up` is what pictures took so far, predicted with the measured costs.
+    `warm_up` is what pictures took so far, predicted with the measured costs. The costs stay the
+    very same for some milliseconds while runs are so brief that many fall into them.
     """
 
-    def __init__(self, measured: CostModel, warm_up: Sequence[Took] = ()) -> None:
+    def __init__(
+        self,
+        measured: CostModel,
+        warm_up: Sequence[Took] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
         self._measured = measured
         self._runs = deque(warm_up, maxlen=RUNS_KEPT)
         self._strays: deque[float] = deque(maxlen=RUNS_KEPT)
@@ -50,9 +58,11 @@ class Speed:
         measured_ms = took.predicted_ms / self.costs.drift.median - self._extra_ms
         if measured_ms > 0:
             self._runs.append(Took(measured_ms, took.actual_ms))
-        self._correct()
+        if max(took.actual_ms, (self._clock() - self._corrected_s) * 1e3) > BRIEF_MS:
+            self._correct()
 
     def _correct(self) -> None:
+        self._corrected_s = self._clock()
         measured_ms = [run.predicted_ms for run in self._runs]
         actual_ms = [run.actual_ms for run in self._runs]
         self._extra_ms = extra_of(measured_ms, actual_ms, self._extra_ms)

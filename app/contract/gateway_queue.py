@@ -25,6 +25,7 @@ from app.contract.jobs import Job, JobState
 from app.contract.keys import Keys
 from app.contract.ports import JobEvent, JobStatus, Quota, StoreMemory
 from app.contract.submission import Newcomer
+from app.contract.together import Together
 from app.contract.watch import Watch
 from app.contract.webhook_queue import WebhookQueue
 from schedules.book import PlanBook
@@ -71,6 +72,7 @@ class RedisGatewayQueue:
         self._for_scripts = self._keys.for_scripts()
         self._cards: dict[bytes, WorkerCard | None] = {}
         self._backlogs = Backlogs(self._run)
+        self._submitting: Together[Newcomer, int | bytes] = Together(self._submit_all)
         self.webhooks = WebhookQueue(client, settings)
         self._scripts = {name: client.register_script(script_text(name)) for name in SCRIPTS}
 
@@ -103,7 +105,7 @@ class RedisGatewayQueue:
         """Accept a job whose deadline is `budget_ms` from now; return the deadline (unix ms)."""
         news = Newcomer(job, budget_ms, most_live, once, met_others, webhook)
         with self._watch.expecting(job.id):
-            reply = await self._run("submit", *news.arguments(self._settings))
+            reply = await self._submitting.ask(news)
             if reply == FULL:
                 raise QueueFull(
                     f"the queue already holds {self._settings.max_jobs} jobs: try again later"
@@ -111,6 +113,11 @@ class RedisGatewayQueue:
             if reply == OWNER_FULL:
                 raise TooManyJobs(f"{most_live} jobs of this key wait or run: wait for one to end")
             return replies.accepted(reply)
+
+    async def _submit_all(self, news: Sequence[Newcomer]) -> Sequence[int | bytes]:
+        arguments = (part for one in news for part in one.arguments(self._settings))
+        accepted: Sequence[int | bytes] = await self._run("submit", *arguments)
+        return accepted
 
     async def turn_away(self, lane: Lane, images: int, budget_ms: float) -> None:
         """Remember a request that others stood in the way of among the latest arrivals."""
