@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import random
+import secrets
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -52,7 +52,7 @@ class Service:
     fleet: FleetReader
     overhead: admission.Overhead = field(default_factory=admission.Overhead)
     clock: Callable[[], float] = time.perf_counter
-    random_seed: Callable[[], int] = lambda: random.SystemRandom().getrandbits(32)
+    random_seed: Callable[[], int] = lambda: secrets.randbits(32)
     watchers: set[asyncio.Task[None]] = field(default_factory=set)
     tracing: Tracing = OFF
 
