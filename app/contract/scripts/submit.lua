@@ -56,23 +56,30 @@ local function accept(first)
   if known then return tonumber(known) end
   local before, mark = earlier_job(once)
   if before then return mark == fingerprint and before or -3 end
-  if owner ~= '' and tonumber(max_live) > 0 and live_jobs(owner, max_live) >= tonumber(max_live) then return -2 end
+  local limited = owner ~= '' and tonumber(max_live) > 0
+  if limited and live_jobs(owner, max_live) >= tonumber(max_live) then return -2 end
 
   local now = now_ms()
-  if queued() >= tonumber(max_jobs) then bury_unclaimed(now, unclaimed_ttl, dead_ttl) end
-  if queued() >= tonumber(max_jobs) then return -1 end
+  if queued() >= tonumber(max_jobs) then
+    bury_unclaimed(now, unclaimed_ttl, dead_ttl)
+    if queued() >= tonumber(max_jobs) then return -1 end
+  end
 
   local deadline = whole(now + budget)
   redis.call('HSET', JOB_ .. id, 'payload', payload, 'model', model, 'lane', lane, 'class', class,
     'images', images, 'predicted_ms', predicted, 'quality', quality, 'floor', floor, 'steps', steps,
-    'step', 0, 'attempt', 0, 'token', 0, 'created', whole(now), 'deadline', deadline)
+    'step', 0, 'attempt', 0, 'token', 0, 'created', whole(now), 'deadline', deadline,
+    'state', 'queued')
   if owner ~= '' then redis.call('HSET', JOB_ .. id, 'owner', owner) end
   if webhook ~= '' then redis.call('HSET', JOB_ .. id, 'webhook', webhook) end
   if once ~= '' then
     redis.call('HSET', ONCE_ .. once, 'job', id, 'fingerprint', fingerprint)
     redis.call('PEXPIRE', ONCE_ .. once, once_ttl)
   end
-  queue(id)
+  local place = place_at(lane, model)
+  wait_at(place, id, deadline, predicted, owner ~= '' and owner)
+  tell_of(id, 'queued', 0, 0, steps, predicted)
+  ring(place)
   note_arrival(lane, images, budget, met_others, now)
   return tonumber(deadline)
 end
