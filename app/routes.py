@@ -270,14 +270,10 @@ async def to_follow(
 
 
 def _shown(made: Made, wanted: str) -> Response:
-    if wanted != JSON:
-        return _picture(made)
-    return Response(answers.written(made), headers=_headers(made), media_type=JSON)
-
-
-def _picture(made: Made) -> Response:
-    picture = made.images[0]
-    return Response(picture, headers=_headers(made), media_type=media_type(picture))
+    headers = _headers(made)
+    if wanted == JSON:
+        return Response(answers.written(made), headers=headers, media_type=JSON)
+    return Response(made.images[0], headers=headers, media_type=media_type(made.images[0]))
 
 
 def _answer_type(wish: schemas.GenerateRequest, accept: str) -> str:

@@ -78,8 +78,14 @@ class Ladder:
 
     def run_ms(self, rung: int, images: int) -> float:
         """Return what a batch takes; beyond the largest one as much more as it is larger."""
-        most = self.max_batch
-        return self.batch_ms[rung][min(images, most) - 1] * max(1.0, images / most)
+        row = self.batch_ms[rung]
+        if images <= len(row):
+            return row[images - 1]
+        return row[-1] * images / len(row)
+
+    def runs_ms(self, images: int) -> list[float]:
+        """Return what a batch takes at each rung."""
+        return [self.run_ms(rung, images) for rung in range(len(self.batch_ms))]
 
 
 @recalled(64)

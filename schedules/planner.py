@@ -81,9 +81,7 @@ def plan(
     More budget never gives worse quality. Plans below `min_quality` are not considered unless the
     book has none above it, in which case the best one counts as the floor.
     """
-    floor = min(min_quality, max(p.quality.value for p in book.plans))
-    offers = _ranked(book.plans, costs, margin, batch)
-    return pick(budget_ms, wait_ms, [o for o in offers if o.plan.quality.value >= floor])
+    return pick(budget_ms, wait_ms, _able(book, costs, margin, batch, min_quality))
 
 
 def ranked(
@@ -94,8 +92,11 @@ def ranked(
 
 
 @recalled(64)
-def _ranked(plans: tuple[Plan, ...], costs: CostModel, margin: float, batch: int) -> list[Priced]:
-    return ranked(plans, costs, margin, batch)
+def _able(
+    book: PlanBook, costs: CostModel, margin: float, batch: int, min_quality: float
+) -> list[Priced]:
+    floor = min(min_quality, max(p.quality.value for p in book.plans))
+    return ranked((p for p in book.plans if p.quality.value >= floor), costs, margin, batch)
 
 
 def pick(budget_ms: float, wait_ms: float, offers: Sequence[Priced]) -> Choice | Infeasible:
@@ -143,15 +144,18 @@ def remaining_ms(
     ran: Plan, book: PlanBook, costs: CostModel, *, batch: int = 1
 ) -> tuple[float, ...]:
     """Return for each step how long a run still takes after it, to the encoded picture."""
-    return _remaining_ms(ran, book.graph, costs, batch)
+    stage, level = costs.at(batch), costs.drift.median
+    tail_ms = stage.decode_ms + stage.png_ms
+    steady_ms = _steady_rest_ms(ran, book.graph, stage.unit_ms, stage.fixed_ms, tail_ms)
+    return tuple(ms * level for ms in steady_ms)
 
 
 @recalled(64)
-def _remaining_ms(ran: Plan, graph: UnitGraph, costs: CostModel, batch: int) -> tuple[float, ...]:
-    stage = costs.at(batch)
+def _steady_rest_ms(
+    ran: Plan, graph: UnitGraph, unit_ms: tuple[float, ...], fixed_ms: float, tail_ms: float
+) -> tuple[float, ...]:
     rows = [
-        stage.fixed_ms + sum(ms for ms, c in zip(stage.unit_ms, row, strict=True) if c)
+        fixed_ms + sum(ms for ms, c in zip(unit_ms, row, strict=True) if c)
         for row in ran.schedule.normalised(graph).computes
     ]
-    tail = stage.decode_ms + stage.png_ms
-    return tuple((tail + sum(rows[s + 1 :])) * costs.drift.median for s in range(ran.steps))
+    return tuple(tail_ms + sum(rows[s + 1 :]) for s in range(ran.steps))

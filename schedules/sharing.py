@@ -200,8 +200,8 @@ class Crowd:
     @cached_property
     def _worst(self) -> tuple[float, float, float]:
         """The work of all at the highest rung, the most of one, and the least time left."""
-        everyone = (*self.waiting, *self.expected)
-        works_ms = [one.work_ms(self.ladder, self.ladder.top) for one in everyone]
+        everyone, ladder, top = (*self.waiting, *self.expected), self.ladder, self.ladder.top
+        works_ms = [one.work_ms(ladder, top) for one in everyone]
         least_ms = min((one.left_ms for one in everyone), default=inf)
         return sum(works_ms), max(works_ms, default=0.0), least_ms
 

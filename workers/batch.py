@@ -204,6 +204,8 @@ def _refitted(desk: Desk, ordered: Plan, left_ms: float, batch: int, job: Job) -
 
 def _allowed(book: PlanBook, job: Job) -> PlanBook:
     """Return the book of the plans a job allows; all of it when it allows none of them."""
+    if not job.solvers and job.max_steps is None:
+        return book
     plans = [
         plan
         for plan in book.plans

@@ -106,7 +106,8 @@ class WorkerLoop:
             choose = Dispatch(ladder, self._settings.upgrade, self._settings.pausing)
             wait_s = self._settings.claim_wait_s
             claims = self._queue.claim(self._card.lane, self._card.worker, choose, wait_s)
-            self._desk = replace(self._desk, aim=choose.aim)
+            if self._desk.aim != choose.aim:
+                self._desk = replace(self._desk, aim=choose.aim)
             if claims and self._stopping.is_set():
                 self._give_back(claims)
             elif claims:

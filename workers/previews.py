@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from workers.encoding import to_file
@@ -74,5 +75,7 @@ class Previews:
 
     def remaining_ms(self, decode_ms: float) -> list[float]:
         """Return the time that previews still take after each step, and before the first one."""
-        counts = [len(due) for due in self._due]
-        return [decode_ms * sum(counts[step:]) for step in range(len(counts) + 1)]
+        if not any(self._due):
+            return [0.0] * (len(self._due) + 1)
+        later = accumulate((len(due) for due in reversed(self._due)), initial=0)
+        return [decode_ms * count for count in later][::-1]

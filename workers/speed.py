@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 RUNS_KEPT = 64
 BRIEF_MS = 20.0
+TOGETHER_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +31,8 @@ class Took:
 class Speed:
     """The costs of now: those measured once, corrected by what recent runs really took.
 
-    `warm_up` is what pictures took so far, predicted with the measured costs. The costs stay the
-    very same for some milliseconds while runs are so brief that many fall into them.
+    `warm_up` is what pictures took so far, predicted with the measured costs. Brief runs are learnt
+    from together: between them the costs stay the very same for a moment.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class Speed:
         measured_ms = took.predicted_ms / self.costs.drift.median - self._extra_ms
         if measured_ms > 0:
             self._runs.append(Took(measured_ms, took.actual_ms))
-        if max(took.actual_ms, (self._clock() - self._corrected_s) * 1e3) > BRIEF_MS:
+        if took.actual_ms > BRIEF_MS or self._clock() - self._corrected_s > TOGETHER_S:
             self._correct()
 
     def _correct(self) -> None:

@@ -7,7 +7,7 @@ import json
 import uuid
 from typing import TYPE_CHECKING, Any, Self
 
-from redis.exceptions import NoPermissionError
+from redis.exceptions import NoPermissionError, NoScriptError
 
 from app.contract import replies
 from app.contract.announcements import Announcements
@@ -16,7 +16,6 @@ from app.contract.cards import WorkerCard
 from app.contract.connection import (
     connect_async,
     connect_shared,
-    script_text,
     store_errors,
     unix_ms,
 )
@@ -24,6 +23,7 @@ from app.contract.errors import DecodeError, KeyReused, QueueFull, TooManyJobs
 from app.contract.jobs import Job, JobState
 from app.contract.keys import Keys
 from app.contract.ports import JobEvent, JobStatus, Quota, StoreMemory
+from app.contract.scripting import Scripts
 from app.contract.submission import Newcomer
 from app.contract.together import Together
 from app.contract.watch import Watch
@@ -64,17 +64,17 @@ class RedisGatewayQueue:
         settings: QueueSettings,
     ) -> None:
         self._client = client
+        self._execute: Any = client.execute_command
         self._announcements = announcements
         self._watch = Watch(client, Keys(settings.prefix), announcements, self._run)
         self._news = news
         self._settings = settings
         self._keys = Keys(settings.prefix)
-        self._for_scripts = self._keys.for_scripts()
         self._cards: dict[bytes, WorkerCard | None] = {}
         self._backlogs = Backlogs(self._run)
         self._submitting: Together[Newcomer, int | bytes] = Together(self._submit_all)
         self.webhooks = WebhookQueue(client, settings)
-        self._scripts = {name: client.register_script(script_text(name)) for name in SCRIPTS}
+        self._scripts = Scripts(SCRIPTS, self._keys)
 
     @classmethod
     def connect(cls, url: str, settings: QueueSettings) -> Self:
@@ -278,5 +278,10 @@ class RedisGatewayQueue:
         return self._keys.tag(hashlib.sha256(tag.encode()).hexdigest())
 
     async def _run(self, script: str, *args: Any) -> Any:
+        command = self._scripts.command(script, args)
         with store_errors():
-            return await self._scripts[script](keys=self._for_scripts, args=args)
+            try:
+                return await self._execute(*command)
+            except NoScriptError:
+                await self._client.script_load(self._scripts.text(script))
+                return await self._execute(*command)
