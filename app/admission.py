@@ -209,9 +209,8 @@ def expected_wait_ms(load: Load, card: WorkerCard, room: Room | None, ceiling: i
     Who waits is made at a ceiling, by default as fast as may be.
     """
     backlog = load.backlog
-    seen_ms = sum(queued.predicted_ms for queued in backlog.line.queued[: backlog.jobs])
     # Work too far back in line to be seen one by one.
-    unseen_ms = max(0.0, backlog.work_ms - seen_ms)
+    unseen_ms = max(0.0, backlog.work_ms - backlog.line.predicted_ms(backlog.jobs))
     if room is None:
         return _crew(load, card).after(unseen_ms)
     return room.wait_ms(backlog.jobs, ceiling, unseen_ms)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from app.stages import Decision, Made
     from schedules.planner import Priced
 
+STAGES = ("queue", "encode", "denoise", "decode", "png", "total")
+
 
 def made(answer: Made) -> schemas.GenerateResponse:
     """Describe a finished job, with its pictures where they were fetched."""
@@ -100,9 +102,8 @@ def models(fleet: Fleet) -> schemas.ModelsResponse:
 
 def server_timing(timing: Timing) -> str:
     """Return the Server-Timing header of a finished job."""
-    stages = ("queue", "encode", "denoise", "decode", "png", "total")
-    times = ((stage, getattr(timing, f"{stage}_ms")) for stage in stages)
-    return ", ".join(f"{stage};dur={_rounded(ms)}" for stage, ms in times)
+    times_ms = (getattr(timing, name) for name in timing.__slots__)
+    return ", ".join(f"{s};dur={_rounded(ms)}" for s, ms in zip(STAGES, times_ms, strict=True))
 
 
 def _made(answer: Made) -> dict[str, Any]:

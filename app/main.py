@@ -36,6 +36,8 @@ from app.webhooks import Sender, Webhooks
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from fastapi.telemetry import TelemetryConfig
+
     from app.contract.ports import GatewayQueue
     from app.contract.tracing import Tracing
     from app.settings import Settings
@@ -52,6 +54,9 @@ EXPOSED_HEADERS = (
     "X-Request-Id", "X-Trace-Id",
 )  # fmt: skip
 
+# What is told of requests is told by the gateway itself.
+SILENT: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
+
 
 def create_app(settings: Settings, queue: GatewayQueue, tracing: Tracing = OFF) -> FastAPI:
     """Build the gateway around a queue that somebody else opens and closes."""
@@ -59,7 +64,9 @@ def create_app(settings: Settings, queue: GatewayQueue, tracing: Tracing = OFF) 
     telemetry.serves(settings.models)
     fleet = FleetReader(queue, settings.fleet_ttl_ms / 1000, time.perf_counter)
     service = Service(queue, settings, telemetry, fleet, tracing=tracing)
-    app = FastAPI(title="blockcache", lifespan=_lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="blockcache", lifespan=_lifespan, docs_url=None, redoc_url=None, telemetry=SILENT
+    )
     app.state.service = service
     app.state.feeds = Feeds(queue, settings.max_event_streams, settings.heartbeat_s)
     app.state.webhooks = _webhooks(settings, queue, telemetry)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import secrets
 import time
-import uuid
 from typing import TYPE_CHECKING, Any
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -74,7 +74,7 @@ class _Exchange:
         self._send = send
         self._started_s = time.perf_counter()
         given = Headers(scope=scope).get("x-request-id", "")
-        self._id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        self._id = given if REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -132,8 +132,9 @@ class Service:
         self, job: Job, given_ms: float, request: PictureRequest, *, met_others: bool
     ) -> float:
         with self.tracing.span("submit", Kind.PRODUCER):
+            parent = self.tracing.traceparent()
             return await self.queue.submit(
-                replace(job, trace=self.tracing.traceparent()),
+                replace(job, trace=parent) if parent else job,
                 given_ms,
                 most_live=request.concurrent_jobs,
                 once=request.once,

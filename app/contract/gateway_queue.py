@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import uuid
+import secrets
 from typing import TYPE_CHECKING, Any, Self
 
 from redis.exceptions import NoPermissionError, NoScriptError
@@ -146,7 +146,7 @@ class RedisGatewayQueue:
     async def enter(self, owner: str, most: int, window_ms: int) -> Quota:
         """Count a request of `owner`, of which `most` are allowed in any `window_ms`."""
         allowed, remaining, reset_ms = await self._run(
-            "rate", owner, uuid.uuid4().hex, most, window_ms
+            "rate", owner, secrets.token_hex(16), most, window_ms
         )
         return Quota(bool(allowed), remaining, reset_ms)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
 from schedules.sharing import Crowd, expected
@@ -44,6 +45,14 @@ class Line:
     @cached_property
     def _crowds(self) -> dict[int, Crowd]:
         return {}
+
+    def predicted_ms(self, jobs: int) -> float:
+        """Return the work of the first so many of those who wait, as it was predicted."""
+        return self._predicted_ms[min(jobs, len(self.queued))]
+
+    @cached_property
+    def _predicted_ms(self) -> tuple[float, ...]:
+        return tuple(accumulate((queued.predicted_ms for queued in self.queued), initial=0.0))
 
     @cached_property
     def coming(self) -> tuple[Waiting, ...]:
