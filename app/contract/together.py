@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+# So many at most are asked for at once: the store does nothing else meanwhile.
+MOST = 256
+
 Ask = TypeVar("Ask")
 Answer = TypeVar("Answer")
 
@@ -26,16 +29,18 @@ class Together(Generic[Ask, Answer]):
 
     async def ask(self, one: Ask) -> Answer:
         """Return the answer; raises what `ask_all` does."""
-        if not self._asked:
-            turn = asyncio.create_task(self._turn())
+        if not self._asked or len(self._asked) == MOST:
+            self._asked = []
+            turn = asyncio.create_task(self._turn(self._asked))
             self._turns.add(turn)
             turn.add_done_callback(self._turns.discard)
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._asked.append((one, answer))
         return await answer
 
-    async def _turn(self) -> None:
-        asked, self._asked = self._asked, []
+    async def _turn(self, asked: list[tuple[Ask, asyncio.Future[Answer]]]) -> None:
+        if asked is self._asked:
+            self._asked = []
         waiting = [answer for _, answer in asked]
         try:
             found = await self._ask_all([one for one, _ in asked])

@@ -7,14 +7,13 @@ local lane, worker, lease = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local now = now_ms()
 
 local function take(id)
-  local state, token, attempt, steps, predicted = get(id,
-    'state', 'token', 'attempt', 'steps', 'predicted_ms')
+  local state, token, attempt, steps, predicted, payload, deadline, created = get(id,
+    'state', 'token', 'attempt', 'steps', 'predicted_ms', 'payload', 'deadline', 'created')
   if state ~= 'queued' then return nil end
   token, attempt = whole(token + 1), whole(attempt + 1)
   redis.call('HSET', JOB_ .. id, 'state', 'running', 'worker', worker, 'step', 0,
     'token', token, 'attempt', attempt)
   tell_of(id, 'running', attempt, 0, steps, predicted)
-  local payload, deadline, created = get(id, 'payload', 'deadline', 'created')
   return {id, payload, tonumber(token), deadline - now, now - created, tonumber(attempt)}
 end
 

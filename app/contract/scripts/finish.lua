@@ -20,8 +20,7 @@ local function finish(id, token, result, first, last)
     return 1
   end
   keep(id, first, last)
-  redis.call('HSET', JOB_ .. id, 'step', steps)
-  conclude(id, 'done', result, ttl)
+  conclude(id, 'done', result, ttl, 'step', steps)
   return 1
 end
 

@@ -84,16 +84,19 @@ local function places(lane)
 end
 
 -- Workers of the version before look for jobs of their model: while any lives, jobs wait there.
+local unaware = {}
+
 local function place_at(lane, model)
-  local unaware = redis.call('ZCOUNT', CREW_ .. model, whole(now_ms()), '+inf') > 0
-  return (lane and not unaware) and lane or model
+  if unaware[model] == nil then
+    unaware[model] = redis.call('ZCOUNT', CREW_ .. model, whole(now_ms()), '+inf') > 0
+  end
+  return (lane and not unaware[model]) and lane or model
 end
 
 local function ring(place)
   local bell = BELL_ .. place
-  if redis.call('LPUSH', bell, '1') > BELL_LENGTH then
-    redis.call('LTRIM', bell, 0, BELL_LENGTH - 1)
-  end
+  if redis.call('LLEN', bell) >= BELL_LENGTH then return end
+  redis.call('LPUSH', bell, '1')
   redis.call('PEXPIRE', bell, BELL_TTL_MS)
 end
 
@@ -148,8 +151,8 @@ local function let_go(id, event, ttl_ms, event_ttl_ms)
   redis.call('PUBLISH', OVER, id)
 end
 
-local function conclude(id, state, outcome, ttl_ms)
-  redis.call('HSET', JOB_ .. id, 'state', state, 'outcome', outcome)
+local function conclude(id, state, outcome, ttl_ms, ...)
+  redis.call('HSET', JOB_ .. id, 'state', state, 'outcome', outcome, ...)
   redis.call('HDEL', JOB_ .. id, 'payload', 'cancel')
   redis.call('PEXPIRE', JOB_ .. id, ttl_ms)
   let_go(id, state, ttl_ms, ttl_ms)
@@ -194,16 +197,20 @@ local function line_of(lane, most, now)
   return rows, lost
 end
 
--- Remembers a request; `met_others` is '1' when it found no worker free.
-local function note_arrival(lane, images, budget_ms, met_others, now)
+-- Remembers requests, the latest last.
+local function note_arrivals(lane, entries)
   local arrivals = ARRIVALS_ .. lane
-  local entry = table.concat({whole(now), images, budget_ms, met_others}, ':')
-  redis.call('LPUSH', arrivals, entry)
+  redis.call('LPUSH', arrivals, unpack(entries))
   redis.call('LTRIM', arrivals, 0, ARRIVALS_LENGTH - 1)
   redis.call('PEXPIRE', arrivals, ARRIVALS_TTL_MS)
 end
 
--- The latest requests for a lane, each as `note_arrival` wrote it.
+-- A request as it is remembered; `met_others` is '1' when it found no worker free.
+local function arrival(images, budget_ms, met_others)
+  return table.concat({whole(now_ms()), images, budget_ms, met_others}, ':')
+end
+
+-- The latest requests for a lane, each as `arrival` wrote it.
 local function arrivals_of(lane)
   return redis.call('LRANGE', ARRIVALS_ .. lane, 0, -1)
 end

@@ -9,8 +9,10 @@
 -- -3 when the idempotency key was used for another request, the job's id when for the same one.
 local ARGUMENTS = 21
 
+local total, arrived = nil, {}
+
 local function queued()
-  local total = 0
+  total = 0
   for _, name in ipairs(redis.call('SMEMBERS', MODELS)) do
     total = total + redis.call('ZCARD', READY_ .. name)
   end
@@ -60,7 +62,7 @@ local function accept(first)
   if limited and live_jobs(owner, max_live) >= tonumber(max_live) then return -2 end
 
   local now = now_ms()
-  if queued() >= tonumber(max_jobs) then
+  if (total or queued()) >= tonumber(max_jobs) then
     bury_unclaimed(now, unclaimed_ttl, dead_ttl)
     if queued() >= tonumber(max_jobs) then return -1 end
   end
@@ -80,10 +82,13 @@ local function accept(first)
   wait_at(place, id, deadline, predicted, owner ~= '' and owner)
   tell_of(id, 'queued', 0, 0, steps, predicted)
   ring(place)
-  note_arrival(lane, images, budget, met_others, now)
+  total = total + 1
+  arrived[lane] = arrived[lane] or {}
+  table.insert(arrived[lane], arrival(images, budget, met_others))
   return tonumber(deadline)
 end
 
 local accepted = {}
 for first = 1, #ARGV, ARGUMENTS do accepted[#accepted + 1] = accept(first) end
+for lane, entries in pairs(arrived) do note_arrivals(lane, entries) end
 return accepted

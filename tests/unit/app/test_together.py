@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from app.contract.together import Together
+from app.contract.together import MOST, Together
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,6 +34,15 @@ async def test_what_is_asked_in_one_turn_is_asked_once() -> None:
     assert await asyncio.gather(*(together.ask(n) for n in (1, 2, 3))) == [2, 4, 6]
     assert await together.ask(4) == 8
     assert store.asked == [[1, 2, 3], [4]]
+
+
+async def test_so_many_are_asked_in_parts() -> None:
+    store = Store()
+    together = Together(store.double)
+    numbers = range(1, MOST + 3)
+
+    assert await asyncio.gather(*map(together.ask, numbers)) == [2 * n for n in numbers]
+    assert [len(asked) for asked in store.asked] == [MOST, 2]
 
 
 async def test_who_stops_waiting_harms_nobody() -> None:
