@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ from app.contract.ports import Backlog
 from app.tariffs import Tariffs
 from schedules.pausing import Underway
 from schedules.planner import Choice, Infeasible, pick
-from schedules.sharing import Crew, Room, Waiting, expected
+from schedules.sharing import Crew, Room, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -184,11 +185,9 @@ def _free_in_ms(card: WorkerCard, now_unix_ms: float) -> float:
 def room_of(load: Load, tariff: Tariff) -> Room | None:
     """Return what a request finds, in times of one worker; None: nobody waits or is expected."""
     line = load.backlog.line
-    coming = expected(line.arrivals)
-    if not line.queued and not coming:
+    if not line.queued and not line.coming:
         return None
-    waiting = tuple(queued.waiting for queued in line.queued)
-    return Room(waiting, tuple(coming), tariff.ladder, _crew(load, tariff.card))
+    return Room(line.crowd(tariff.ladder), _crew(load, tariff.card))
 
 
 def _crew(load: Load, card: WorkerCard) -> Crew:
@@ -210,9 +209,8 @@ def expected_wait_ms(load: Load, card: WorkerCard, room: Room | None, ceiling: i
     Who waits is made at a ceiling, by default as fast as may be.
     """
     backlog = load.backlog
-    seen_ms = sum(queued.predicted_ms for queued in backlog.line.queued[: backlog.jobs])
     # Work too far back in line to be seen one by one.
-    unseen_ms = max(0.0, backlog.work_ms - seen_ms)
+    unseen_ms = max(0.0, backlog.work_ms - backlog.line.predicted_ms(backlog.jobs))
     if room is None:
         return _crew(load, card).after(unseen_ms)
     return room.wait_ms(backlog.jobs, ceiling, unseen_ms)
@@ -247,7 +245,7 @@ def slowest(tariffs: Sequence[Tariff]) -> Tariff:
 def minimum_ms(ask: Ask, tariff: Tariff, taken_ms: float) -> float:
     """Return the smallest whole budget that one worker can promise when `taken_ms` are gone."""
     able = tariff.within(ask.images, ask.min_quality)
-    return _whole(taken_ms + min(offer.p95_ms for offer in able))
+    return _whole(taken_ms + min(map(attrgetter("p95_ms"), able)))
 
 
 def _whole(ms: float) -> float:

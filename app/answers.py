@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import to_json
 
 from app import schemas
 from app.admission import Ask, minimum_ms, slowest
@@ -22,14 +24,17 @@ if TYPE_CHECKING:
     from app.stages import Decision, Made
     from schedules.planner import Priced
 
+STAGES = ("queue", "encode", "denoise", "decode", "png", "total")
+
 
 def made(answer: Made) -> schemas.GenerateResponse:
     """Describe a finished job, with its pictures where they were fetched."""
-    accepted = answer.accepted
-    encoded = [b64encode(image).decode("ascii") for image in answer.images]
-    budget = schemas.BudgetBody(requested_ms=accepted.budget_ms, met=answer.met)
-    created_s = int(accepted.created_unix_ms // 1000)
-    return _result(answer.result, accepted.job.model, created_s, budget, encoded)
+    return schemas.GenerateResponse.model_validate(_made(answer))
+
+
+def written(answer: Made) -> bytes:
+    """Return what `made` describes as it travels, without checking it."""
+    return to_json(_made(answer))
 
 
 def job(status: JobStatus) -> schemas.JobBody:
@@ -97,61 +102,69 @@ def models(fleet: Fleet) -> schemas.ModelsResponse:
 
 def server_timing(timing: Timing) -> str:
     """Return the Server-Timing header of a finished job."""
-    stages = ("queue", "encode", "denoise", "decode", "png", "total")
-    times = ((stage, getattr(timing, f"{stage}_ms")) for stage in stages)
-    return ", ".join(f"{stage};dur={_rounded(ms)}" for stage, ms in times)
+    times_ms = (getattr(timing, name) for name in timing.__slots__)
+    return ", ".join(f"{s};dur={_rounded(ms)}" for s, ms in zip(STAGES, times_ms, strict=True))
+
+
+def _made(answer: Made) -> dict[str, Any]:
+    accepted = answer.accepted
+    encoded = [b64encode(image).decode("ascii") for image in answer.images]
+    budget = {"requested_ms": accepted.budget_ms, "met": answer.met}
+    created_s = int(accepted.created_unix_ms // 1000)
+    return _result(answer.result, accepted.job.model, created_s, budget, encoded)
 
 
 def _finished(status: JobStatus, result: Result) -> schemas.GenerateResponse:
     given_ms = float(status.deadline_unix_ms - status.created_unix_ms)
-    met = result.timing.total_ms <= given_ms
-    budget = schemas.BudgetBody(requested_ms=given_ms, met=met)
-    return _result(result, status.model, status.created_unix_ms // 1000, budget, [])
+    budget = {"requested_ms": given_ms, "met": result.timing.total_ms <= given_ms}
+    fields = _result(result, status.model, status.created_unix_ms // 1000, budget, [])
+    return schemas.GenerateResponse.model_validate(fields)
 
 
 def _result(
-    result: Result, model: str, created_s: int, budget: schemas.BudgetBody, encoded: list[str]
-) -> schemas.GenerateResponse:
+    result: Result, model: str, created_s: int, budget: dict[str, Any], encoded: list[str]
+) -> dict[str, Any]:
+    """Return the members of a GenerateResponse, in its order."""
     timing = {name: _rounded(getattr(result.timing, name)) for name in result.timing.__slots__}
     counts = {name: getattr(result.cache, name) for name in result.cache.__slots__}
-    return schemas.GenerateResponse(
-        id=result.job_id,
-        created=created_s,
-        model=model,
-        images=_images(result, encoded),
-        plan=_ran(result.plan),
-        timing=schemas.TimingBody(**timing),
-        budget=budget,
-        cache=schemas.CacheBody(**counts, hit_ratio=round(result.cache.hit_ratio, 4)),
-        batch_size=result.batch_size,
-        worker=result.worker,
-    )
+    return {
+        "id": result.job_id,
+        "created": created_s,
+        "model": model,
+        "images": _images(result, encoded),
+        "plan": _ran(result.plan),
+        "timing": timing,
+        "budget": budget,
+        "cache": {**counts, "hit_ratio": round(result.cache.hit_ratio, 4)},
+        "batch_size": result.batch_size,
+        "worker": result.worker,
+    }
 
 
-def _images(result: Result, encoded: Sequence[str]) -> list[schemas.ImageBody]:
+def _images(result: Result, encoded: Sequence[str]) -> list[dict[str, Any]]:
     return [
-        schemas.ImageBody(
-            url=f"/jobs/{result.job_id}/images/{n}",
-            seed=seed,
-            b64_json=encoded[n] if encoded else None,
-        )
+        {
+            "b64_json": encoded[n] if encoded else None,
+            "url": f"/jobs/{result.job_id}/images/{n}",
+            "seed": seed,
+        }
         for n, seed in enumerate(result.seeds)
     ]
 
 
-def _ran(plan: RanPlan) -> schemas.RanPlanBody:
-    return schemas.RanPlanBody(
-        solver=plan.solver,
-        steps=plan.steps,
-        schedule=plan.rule,
-        correction=plan.correction,
-        compute_fraction=round(plan.compute_fraction, 4),
-        predicted_ms=_rounded(plan.predicted_ms),
-        quality=schemas.QualityBody(metric=plan.metric, value=plan.quality),
-        replanned=plan.replanned,
-        hurried_steps=plan.hurried_steps,
-        extended_steps=plan.extended_steps,
-    )
+def _ran(plan: RanPlan) -> dict[str, Any]:
+    return {
+        "solver": plan.solver,
+        "steps": plan.steps,
+        "schedule": plan.rule,
+        "correction": plan.correction,
+        "compute_fraction": round(plan.compute_fraction, 4),
+        "predicted_ms": _rounded(plan.predicted_ms),
+        "quality": {"metric": plan.metric, "value": plan.quality},
+        "replanned": plan.replanned,
+        "hurried_steps": plan.hurried_steps,
+        "extended_steps": plan.extended_steps,
+    }
 
 
 def _failure(failure: Failure) -> schemas.FailureBody:

@@ -137,11 +137,16 @@ class FleetReader:
 
     async def read(self) -> Fleet:
         """Return the fleet, its clock moved on to now; raises StoreUnavailable."""
-        async with self._lock:
-            if self._clock() - self._read_at_s >= self._ttl_s:
-                await self._refresh()
+        if self._is_old:
+            async with self._lock:
+                if self._is_old:
+                    await self._refresh()
         passed_ms = (self._clock() - self._read_at_s) * 1000
         return Fleet(self._fleet.offers, self._fleet.now_unix_ms + passed_ms)
+
+    @property
+    def _is_old(self) -> bool:
+        return self._clock() - self._read_at_s >= self._ttl_s
 
     async def _refresh(self) -> None:
         cards, now_unix_ms = await asyncio.gather(self._queue.cards(), self._queue.now_unix_ms())

@@ -20,6 +20,7 @@ from app import (
     status_routes,
 )
 from app.contract.tracing import OFF
+from app.express import Express
 from app.faces import Faces
 from app.feeds import Feeds
 from app.fleet import FleetReader
@@ -37,6 +38,8 @@ from app.webhooks import Sender, Webhooks
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from fastapi.telemetry import TelemetryConfig
+
     from app.contract.ports import GatewayQueue
     from app.contract.tracing import Tracing
     from app.settings import Settings
@@ -53,6 +56,9 @@ EXPOSED_HEADERS = (
     "X-Request-Id", "X-Trace-Id",
 )  # fmt: skip
 
+# What is told of requests is told by the gateway itself.
+SILENT: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
+
 
 def create_app(settings: Settings, queue: GatewayQueue, tracing: Tracing = OFF) -> FastAPI:
     """Build the gateway around a queue that somebody else opens and closes."""
@@ -60,7 +66,9 @@ def create_app(settings: Settings, queue: GatewayQueue, tracing: Tracing = OFF) 
     telemetry.serves(settings.models)
     fleet = FleetReader(queue, settings.fleet_ttl_ms / 1000, time.perf_counter)
     service = Service(queue, settings, telemetry, fleet, tracing=tracing)
-    app = FastAPI(title="blockcache", lifespan=_lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="blockcache", lifespan=_lifespan, docs_url=None, redoc_url=None, telemetry=SILENT
+    )
     app.state.service = service
     app.state.feeds = Feeds(queue, settings.max_event_streams, settings.heartbeat_s)
     app.state.webhooks = _webhooks(settings, queue, telemetry)
@@ -71,6 +79,7 @@ def create_app(settings: Settings, queue: GatewayQueue, tracing: Tracing = OFF) 
     description.install(app)
     problems.install(app)
     # The last one added is the outermost.
+    app.add_middleware(Express, service=service)
     app.add_middleware(
         BodyLimit, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s
     )

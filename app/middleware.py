@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import secrets
 import time
-import uuid
 from typing import TYPE_CHECKING, Any
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -74,7 +74,7 @@ class _Exchange:
         self._send = send
         self._started_s = time.perf_counter()
         given = Headers(scope=scope).get("x-request-id", "")
-        self._id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        self._id = given if REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -117,7 +117,7 @@ class BodyLimit:
             await problem(error)(scope, receive, send)
             return
         if body is not None:
-            await self._app(scope, _replay(body, receive), send)
+            await self._app(scope, read_again(body, receive), send)
 
     async def _read(self, headers: Headers, receive: Receive) -> bytes | None:
         declared = headers.get("content-length", "0")
@@ -145,7 +145,7 @@ class BodyLimit:
         return BodyTooLarge(f"The body may have at most {self._max_bytes} bytes.")
 
 
-def _replay(body: bytes, receive: Receive) -> Receive:
+def read_again(body: bytes, receive: Receive) -> Receive:
     """Hand out a body that was read already, then whatever really comes next."""
     messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 JSON = "application/json"
 LONGEST_WAIT_S = 600.0
 
 
+@lru_cache(maxsize=64)
 def choose_type(accept: str, offers: tuple[str, ...]) -> str | None:
     """Return the offered media type an Accept header likes best, None if it allows none.
 

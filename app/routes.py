@@ -111,8 +111,9 @@ async def generate(
     wanted = _answer_type(wish, accept)
     if wanted != JSON and wish.num_images > 1:
         raise InvalidRequest([FieldError("num_images", f"must be 1 when Accept is {wanted}")])
-    plain = picture_request(wish, service, read_timeout_s, encoding=encoding_of(wish, wanted))
-    asked = signed(plain, wish, request, idempotency_key)
+    mine = signature(wish, request, idempotency_key)
+    encoding = encoding_of(wish, wanted)
+    asked = picture_request(wish, service, read_timeout_s, encoding=encoding, **mine)
     with_images = wanted != JSON or wish.response_format == "b64_json"
     if not wants_async(prefer):
         refuse_webhook(wish.webhook_url)
@@ -223,13 +224,17 @@ def signed(
     asked: PictureRequest, wish: BaseModel, request: Request, idempotency_key: str = ""
 ) -> PictureRequest:
     """Say who asks, how many jobs that may be, and which earlier request it may repeat."""
+    return replace(asked, **signature(wish, request, idempotency_key))
+
+
+def signature(wish: BaseModel, request: Request, idempotency_key: str = "") -> dict[str, Any]:
+    """Return the members of a PictureRequest that say what `signed` does."""
     key, owner = caller_of(request), owner_of(request)
-    return replace(
-        asked,
-        owner=owner,
-        concurrent_jobs=0 if key is None else key.concurrent_jobs,
-        once=idempotency.once(idempotency_key, owner, wish),
-    )
+    return {
+        "owner": owner,
+        "concurrent_jobs": 0 if key is None else key.concurrent_jobs,
+        "once": idempotency.once(idempotency_key, owner, wish),
+    }
 
 
 def encoding_of(wish: schemas.GenerateRequest, wanted: str = JSON) -> Encoding:
@@ -265,16 +270,10 @@ async def to_follow(
 
 
 def _shown(made: Made, wanted: str) -> Response:
-    return _described(made) if wanted == JSON else _picture(made)
-
-
-def _described(made: Made) -> Response:
-    return body(answers.made(made), headers=_headers(made))
-
-
-def _picture(made: Made) -> Response:
-    picture = made.images[0]
-    return Response(picture, headers=_headers(made), media_type=media_type(picture))
+    headers = _headers(made)
+    if wanted == JSON:
+        return Response(answers.written(made), headers=headers, media_type=JSON)
+    return Response(made.images[0], headers=headers, media_type=media_type(made.images[0]))
 
 
 def _answer_type(wish: schemas.GenerateRequest, accept: str) -> str:

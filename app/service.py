@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import random
+import secrets
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from app import admission, errors
 from app.checking import check
+from app.contract.ended import Ended
 from app.contract.errors import (
     AlreadyAccepted,
     QueueFull,
@@ -24,6 +25,7 @@ from app.contract.settings import RECONNECT_S
 from app.contract.tracing import OFF, Kind, Tracing
 from app.deciding import Decider
 from app.fleet import Fleet, FleetReader
+from app.presence import Presence
 from app.refusals import failed
 from app.stages import Accepted, Decision, Made, PictureRequest, order
 
@@ -50,7 +52,7 @@ class Service:
     fleet: FleetReader
     overhead: admission.Overhead = field(default_factory=admission.Overhead)
     clock: Callable[[], float] = time.perf_counter
-    random_seed: Callable[[], int] = lambda: random.SystemRandom().getrandbits(32)
+    random_seed: Callable[[], int] = lambda: secrets.randbits(32)
     watchers: set[asyncio.Task[None]] = field(default_factory=set)
     tracing: Tracing = OFF
 
@@ -66,15 +68,19 @@ class Service:
 
     async def complete(self, accepted: Accepted, gone: Gone, *, with_images: bool = True) -> Made:
         """Wait for an accepted job as `generate` does."""
-        outcome = await self._outcome(accepted, gone)
-        return await self.conclude(accepted, outcome, with_images=with_images)
+        ended = await self._ended(accepted, gone, with_images=with_images)
+        return self.told(accepted, ended, with_images=with_images)
 
-    async def conclude(
-        self, accepted: Accepted, outcome: Outcome, *, with_images: bool = True
-    ) -> Made:
+    async def conclude(self, accepted: Accepted, outcome: Outcome) -> Made:
         """Count an outcome somebody waited for and fetch its pictures; raises one of Refused."""
-        result = self._result(accepted, outcome)
-        images = await self._images(result) if with_images else ()
+        images = tuple(await self.queue.images(outcome.job_id))
+        return self.told(accepted, Ended(outcome, images))
+
+    def told(self, accepted: Accepted, ended: Ended, *, with_images: bool = True) -> Made:
+        """Count what somebody waited for; raises one of Refused."""
+        result, images = self._result(accepted, ended.outcome), ended.images
+        if with_images and len(images) < len(result.seeds):
+            raise errors.JobFailed("The pictures are no longer in the store.")
         timing = result.timing
         if not accepted.first:
             return Made(accepted, result, images, timing.total_ms)
@@ -91,10 +97,10 @@ class Service:
         if not wait_s:
             return None
         try:
-            outcome = await self.queue.wait(accepted.job.id, wait_s)
+            ended = await self.queue.ended(accepted.job.id, wait_s, pictures=with_images)
         except WaitTimeout:
             return None
-        made = await self.conclude(replace(accepted, first=False), outcome, with_images=with_images)
+        made = self.told(replace(accepted, first=False), ended, with_images=with_images)
         return replace(made, accepted=accepted)
 
     async def submit(self, request: PictureRequest, *, reserve: bool = False) -> Accepted:
@@ -126,8 +132,9 @@ class Service:
         self, job: Job, given_ms: float, request: PictureRequest, *, met_others: bool
     ) -> float:
         with self.tracing.span("submit", Kind.PRODUCER):
+            parent = self.tracing.traceparent()
             return await self.queue.submit(
-                replace(job, trace=self.tracing.traceparent()),
+                replace(job, trace=parent) if parent else job,
                 given_ms,
                 most_live=request.concurrent_jobs,
                 once=request.once,
@@ -206,25 +213,22 @@ class Service:
         """Return what live workers offer."""
         return await self.fleet.read()
 
-    async def _outcome(self, accepted: Accepted, gone: Gone) -> Outcome:
-        leaving = asyncio.create_task(gone())
+    async def _ended(self, accepted: Accepted, gone: Gone, *, with_images: bool) -> Ended:
         try:
-            async with asyncio.timeout(None) as presence:
-                end = partial(_end, presence)
-                leaving.add_done_callback(end)
+            async with asyncio.timeout(None) as block:
+                presence = Presence(gone, block)
                 try:
-                    return await self._wait(accepted)
+                    return await self._wait(accepted, with_images=with_images)
                 finally:
-                    leaving.remove_done_callback(end)
+                    presence.close()
         except TimeoutError:
             await self._let_go(accepted)
             raise errors.CallerGone("The caller disconnected.") from None
-        finally:
-            leaving.cancel()
 
-    async def _wait(self, accepted: Accepted) -> Outcome:
+    async def _wait(self, accepted: Accepted, *, with_images: bool) -> Ended:
         with self.tracing.span("wait"):
-            return await self.patiently(accepted, partial(self.queue.wait, accepted.job.id))
+            look = partial(self.queue.ended, accepted.job.id, pictures=with_images)
+            return await self.patiently(accepted, look)
 
     async def patiently(self, accepted: Accepted, look: Callable[[float], Awaitable[T]]) -> T:
         """Return what `look(timeout_s)` finds before budget and grace are over.
@@ -273,20 +277,11 @@ class Service:
         created = float(status.created_unix_ms)
         return Accepted(status, request.budget_ms, created, started_s, first=False, kept=True)
 
-    async def _images(self, result: Result) -> tuple[bytes, ...]:
-        images = tuple(await self.queue.images(result.job_id))
-        if len(images) < len(result.seeds):
-            raise errors.JobFailed("The pictures are no longer in the store.")
-        return images
-
     async def _watch(self, accepted: Accepted) -> None:
         try:
-            result = self._result(accepted, await self._wait(accepted))
+            ended = await self._wait(accepted, with_images=False)
+            result = self._result(accepted, ended.outcome)
         except (errors.Refused, StoreUnavailable):
             return
         total_ms = result.timing.total_ms
         self.telemetry.finished(accepted.job.model, result, total_ms, accepted.budget_ms)
-
-
-def _end(presence: asyncio.Timeout, _left: asyncio.Task[None]) -> None:
-    presence.reschedule(0.0)

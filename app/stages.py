@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
+import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -109,7 +109,7 @@ def order(
     usual = book.made.get("guidance_scale", guidance_scale)
     guidance = request.guidance_scale
     return Job(
-        id=uuid.uuid4().hex,
+        id=secrets.token_hex(16),
         model=book.model,
         revision=book.revision,
         prompt=request.prompt,

@@ -38,7 +38,10 @@ class Tariff:
 
         The least of them is never left out.
         """
-        able = [offer for offer in self.of(images) if offer.plan.quality.value >= floor]
+        offers = self.of(images)
+        if floor <= offers[-1].plan.quality.value and limit >= offers[0].plan.quality.value:
+            return offers
+        able = [offer for offer in offers if offer.plan.quality.value >= floor]
         most = max(limit, able[-1].plan.quality.value)
         return [offer for offer in able if offer.plan.quality.value <= most]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from prometheus_client import (
     CollectorRegistry,
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from app.contract.lanes import Lane
     from app.contract.ports import Backlog, StoreMemory
 
+M = TypeVar("M", Counter, Histogram)
+
 OUTCOMES = ("done", "late", "failed", "cancelled", "dead", "missed", "refused")
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 BUDGET_RATIOS = (0.1, 0.25, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.25, 1.5, 2.0, 3.0)
@@ -38,6 +40,7 @@ class Telemetry:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.recent = Recent()
+        self._known: dict[tuple[Any, ...], Any] = {}
         ProcessCollector(registry=self.registry)
         self._define_counts()
         self._define_gauges()
@@ -95,22 +98,22 @@ class Telemetry:
 
     def request(self, route: str, status: int, duration_s: float) -> None:
         """Record one answered HTTP request."""
-        self._durations.labels(route, str(status)).observe(duration_s)
+        self._one(self._durations, route, status).observe(duration_s)
 
     def finished(self, model: str, result: Result, elapsed_ms: float, budget_ms: float) -> None:
         """Record a job that has its pictures."""
         met = elapsed_ms <= budget_ms
         self.recent.finished(result, met=met)
-        self._jobs.labels("done" if met else "late").inc()
-        self._budgets.labels(model, "true" if met else "false").inc()
-        self._asked.labels(model).observe(budget_ms / 1000)
-        self._used.labels(model).observe(elapsed_ms / budget_ms)
-        self._waits.labels(model).observe(result.timing.queue_ms / 1000)
-        self._plans.labels(model, result.plan.name).inc()
-        self._replans.labels(model).inc(float(result.plan.replanned))
+        self._one(self._jobs, "done" if met else "late").inc()
+        self._one(self._budgets, model, "true" if met else "false").inc()
+        self._one(self._asked, model).observe(budget_ms / 1000)
+        self._one(self._used, model).observe(elapsed_ms / budget_ms)
+        self._one(self._waits, model).observe(result.timing.queue_ms / 1000)
+        self._one(self._plans, model, result.plan.name).inc()
+        self._one(self._replans, model).inc(float(result.plan.replanned))
         if result.plan.predicted_ms > 0:
             ratio = result.timing.making_ms / result.plan.predicted_ms
-            self._errors.labels(model).observe(ratio)
+            self._one(self._errors, model).observe(ratio)
 
     def ended(self, outcome: str, model: str | None = None) -> None:
         """Record a request that got no picture; a promise to `model`, if any, was not kept."""
@@ -166,6 +169,14 @@ class Telemetry:
     def render(self) -> bytes:
         """Return all metrics in the Prometheus text format."""
         return generate_latest(self.registry)
+
+    def _one(self, family: M, *labels: str | int) -> M:
+        """Return the metric of these labels: the library takes a lock to find it."""
+        key = (family, *labels)
+        found: M | None = self._known.get(key)
+        if found is None:
+            found = self._known[key] = family.labels(*labels)
+        return found
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(name, text, labels, namespace="blockcache", registry=self.registry)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from schedules.ladder import Ladder
-from schedules.sharing import Crew, Waiting, ceiling
+from schedules.sharing import Crew, Crowd, Waiting, ceiling
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,12 +51,12 @@ def compose(
     time for each of them and takes less than its parts. With `upgrade` it may be better than
     promised when nobody is left waiting.
     """
-    best = None
+    best, crowd = None, Crowd((*line, *others), tuple(coming), ladder)
     for size in range(1, min(len(line), ladder.max_batch) + 1):
         if not _may_run(line[:size], ladder):
             break
         rest = (*line[size:], *others)
-        batch = _limited(line[:size], rest, coming, ladder, workers, upgrade)
+        batch = _limited(line[:size], rest, crowd, workers, upgrade)
         saves = size == 1 or _saves(line[:size], batch.rung, ladder)
         if saves and (best is None or batch.rung >= best.rung):
             best = batch
@@ -84,22 +84,27 @@ def _saves(members: Sequence[Waiting], rung: int, ladder: Ladder) -> bool:
 def _limited(
     members: Sequence[Waiting],
     rest: Sequence[Waiting],
-    coming: Sequence[Waiting],
-    ladder: Ladder,
+    crowd: Crowd,
     workers: int,
     upgrade: bool,
 ) -> Batch:
-    """Return the batch of these members at the ceiling that the rest leave to it."""
+    """Return the batch of these members of a crowd at the ceiling that the rest leave to it."""
+    ladder = crowd.ladder
     images = sum(member.images for member in members)
     left_ms, lowest = min(member.left_ms for member in members), _lowest(members, ladder)
-    runs_ms = [ladder.run_ms(max(r, lowest), images) for r in range(ladder.top + 1)]
+    column_ms = ladder.runs_ms(images)
+    runs_ms = [*[column_ms[lowest]] * lowest, *column_ms[lowest:]]
     # A rung too long for the members themselves is not run: they get what fits.
-    busy_ms = [min(ms, max(left_ms, runs_ms[0])) for ms in runs_ms]
-    crews = [_busy(ms, workers) for ms in busy_ms]
-    highest = ceiling((*rest, *coming), ladder, crews[0], crews)
+    busiest_ms = max(left_ms, runs_ms[0])
+    # Where all are in time, the rest are too.
+    if crowd.is_clear_for(_busy(min(runs_ms[-1], busiest_ms), workers)):
+        highest = ladder.top
+    else:
+        crews = [_busy(min(ms, busiest_ms), workers) for ms in runs_ms]
+        highest = ceiling((*rest, *crowd.expected), ladder, crews[0], crews)
     up = upgrade and not rest
     promised = ladder.top if up else max(member.highest(ladder) for member in members)
-    fitting = sum(ms <= left_ms for ms in runs_ms) - 1
+    fitting = len([ms for ms in runs_ms if ms <= left_ms]) - 1
     rung = max(min(highest, promised, fitting), lowest)
     return Batch(len(members), rung, ladder.limit(highest), up)
 

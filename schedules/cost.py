@@ -79,7 +79,7 @@ class StageCosts:
 
     def compute_fraction(self, steps: int, unit_runs: Sequence[int]) -> float:
         """Share of the unit time of an uncached run that is spent."""
-        spent = sum(count * ms for count, ms in zip(unit_runs, self.unit_ms, strict=True))
+        spent: float = sum(map(mul, unit_runs, self.unit_ms))
         return spent / (steps * sum(self.unit_ms) or 1.0)
 
 

@@ -8,6 +8,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Self
 
 from schedules.planner import prices
+from schedules.recalling import recalled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,18 +51,12 @@ class Ladder:
         rising = tuple(accumulate(each, max)), tuple(accumulate(lone, max))
         return cls(tuple(qualities), tuple(batch_ms), *rising)
 
-    def drifted(self, costs: CostModel, most: int) -> Self:
+    def drifted(self, costs: CostModel, most: int) -> Ladder:
         """Return this ladder, made with costs that did not drift, by costs that do.
 
         No more than `most` pictures are made at once.
         """
-        level, sizes = costs.drift.median, range(1, min(most, self.max_batch) + 1)
-        strays_ms = [costs.stray_ms(batch) for batch in sizes]
-        rows = [
-            tuple(ms * level + stray_ms for ms, stray_ms in zip(row, strays_ms, strict=False))
-            for row in self.batch_ms
-        ]
-        return self.measured(self.qualities, rows)
+        return _drifted(self, costs, most)
 
     @property
     def top(self) -> int:
@@ -79,12 +74,29 @@ class Ladder:
 
     def rung_of(self, quality: float) -> int:
         """Return the lowest rung that is at least so good, the top when none is."""
-        return min(bisect_left(self.qualities, quality), self.top)
+        return bisect_left(self.qualities, quality, hi=len(self.qualities) - 1)
 
     def run_ms(self, rung: int, images: int) -> float:
         """Return what a batch takes; beyond the largest one as much more as it is larger."""
-        most = self.max_batch
-        return self.batch_ms[rung][min(images, most) - 1] * max(1.0, images / most)
+        row = self.batch_ms[rung]
+        if images <= len(row):
+            return row[images - 1]
+        return row[-1] * images / len(row)
+
+    def runs_ms(self, images: int) -> list[float]:
+        """Return what a batch takes at each rung."""
+        return [self.run_ms(rung, images) for rung in range(len(self.batch_ms))]
+
+
+@recalled(64)
+def _drifted(steady: Ladder, costs: CostModel, most: int) -> Ladder:
+    level, sizes = costs.drift.median, range(1, min(most, steady.max_batch) + 1)
+    strays_ms = [costs.stray_ms(batch) for batch in sizes]
+    rows = [
+        tuple(ms * level + stray_ms for ms, stray_ms in zip(row, strays_ms, strict=False))
+        for row in steady.batch_ms
+    ]
+    return Ladder.measured(steady.qualities, rows)
 
 
 def _frontier(offers: Sequence[Priced]) -> list[Priced]:

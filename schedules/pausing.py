@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from schedules.batching import Batch, compose
-from schedules.sharing import Crew, Waiting, kept
+from schedules.sharing import Crew, Crowd, Waiting, kept
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -103,6 +103,9 @@ def ceiling_over(
 
     The highest rung at which everyone of `rest` is kept who is kept at the lowest.
     """
+    crowd, crew = _beside(members, rest, ladder, workers, ladder.top)
+    if crowd.is_clear_for(crew):
+        return ladder.top
     keepable = _kept_beside(members, rest, ladder, workers, 0)
     rungs = range(ladder.top, 0, -1)
     found = (r for r in rungs if keepable <= _kept_beside(members, rest, ladder, workers, r))
@@ -112,10 +115,17 @@ def ceiling_over(
 def _kept_beside(
     members: Sequence[Waiting], rest: Sequence[Waiting], ladder: Ladder, workers: int, rung: int
 ) -> frozenset[int]:
+    crowd, crew = _beside(members, rest, ladder, workers, rung)
+    return kept(crowd.waiting, ladder, crew, rung) - {len(rest)}
+
+
+def _beside(
+    members: Sequence[Waiting], rest: Sequence[Waiting], ladder: Ladder, workers: int, rung: int
+) -> tuple[Crowd, Crew]:
+    """Return who wants this worker or another when a batch has begun at a rung, itself the last."""
     images, left_ms = sum(m.images for m in members), min(m.left_ms for m in members)
     # A rung too long for the members themselves is not run: they get what fits.
     longest_ms = max(left_ms, ladder.run_ms(0, images))
     run_ms = min(ladder.run_ms(rung, images), longest_ms)
     crew = Crew((0.0, *[run_ms / 2] * (workers - 1)), (1.0,) * workers)
-    everyone = (*rest, Underway(left_ms, rest_ms=run_ms))
-    return kept(everyone, ladder, crew, rung) - {len(rest)}
+    return Crowd((*rest, Underway(left_ms, rest_ms=run_ms)), (), ladder), crew

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
+from operator import attrgetter
 from typing import TYPE_CHECKING
+
+from schedules.recalling import recalled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from schedules.book import Plan, PlanBook
     from schedules.cost import CostModel
+    from schedules.units import UnitGraph
+
+RUNNERS_UP = 3
+_P95_MS = attrgetter("p95_ms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +81,7 @@ def plan(
     More budget never gives worse quality. Plans below `min_quality` are not considered unless the
     book has none above it, in which case the best one counts as the floor.
     """
-    floor = min(min_quality, max(p.quality.value for p in book.plans))
-    able = (p for p in book.plans if p.quality.value >= floor)
-    return pick(budget_ms, wait_ms, ranked(able, costs, margin, batch))
+    return pick(budget_ms, wait_ms, _able(book, costs, margin, batch, min_quality))
 
 
 def ranked(
@@ -85,16 +91,24 @@ def ranked(
     return sorted(prices(plans, costs, margin, batch), key=_worth, reverse=True)
 
 
+@recalled(64)
+def _able(
+    book: PlanBook, costs: CostModel, margin: float, batch: int, min_quality: float
+) -> list[Priced]:
+    floor = min(min_quality, max(p.quality.value for p in book.plans))
+    return ranked((p for p in book.plans if p.quality.value >= floor), costs, margin, batch)
+
+
 def pick(budget_ms: float, wait_ms: float, offers: Sequence[Priced]) -> Choice | Infeasible:
     """Pick from plans that `ranked` gave as `plan` does."""
-    fastest = min(offers, key=lambda candidate: candidate.p95_ms)
-    fitting = [candidate for candidate in offers if wait_ms + candidate.p95_ms <= budget_ms]
-    if not fitting:
+    fastest = min(offers, key=_P95_MS)
+    best = (i for i, candidate in enumerate(offers) if wait_ms + candidate.p95_ms <= budget_ms)
+    first = next(best, None)
+    if first is None:
         return Infeasible(wait_ms + fastest.p95_ms, fastest)
-    picked = fitting[0]
-    better = [c for c in offers if c.plan.quality.value > picked.plan.quality.value]
-    next_better = min(better, key=lambda c: c.p95_ms, default=None)
-    return Choice(picked, tuple(fitting[1:4]), next_better, fastest)
+    picked, runners_up = offers[first], tuple(offers[i] for i in islice(best, RUNNERS_UP))
+    better = (c for c in offers[:first] if c.plan.quality.value > picked.plan.quality.value)
+    return Choice(picked, runners_up, min(better, key=_P95_MS, default=None), fastest)
 
 
 def _worth(candidate: Priced) -> tuple[float, float]:
@@ -130,10 +144,18 @@ def remaining_ms(
     ran: Plan, book: PlanBook, costs: CostModel, *, batch: int = 1
 ) -> tuple[float, ...]:
     """Return for each step how long a run still takes after it, to the encoded picture."""
-    stage = costs.at(batch)
+    stage, level = costs.at(batch), costs.drift.median
+    tail_ms = stage.decode_ms + stage.png_ms
+    steady_ms = _steady_rest_ms(ran, book.graph, stage.unit_ms, stage.fixed_ms, tail_ms)
+    return tuple(ms * level for ms in steady_ms)
+
+
+@recalled(64)
+def _steady_rest_ms(
+    ran: Plan, graph: UnitGraph, unit_ms: tuple[float, ...], fixed_ms: float, tail_ms: float
+) -> tuple[float, ...]:
     rows = [
-        stage.fixed_ms + sum(ms for ms, c in zip(stage.unit_ms, row, strict=True) if c)
-        for row in ran.schedule.normalised(book.graph).computes
+        fixed_ms + sum(ms for ms, c in zip(unit_ms, row, strict=True) if c)
+        for row in ran.schedule.normalised(graph).computes
     ]
-    tail = stage.decode_ms + stage.png_ms
-    return tuple((tail + sum(rows[s + 1 :])) * costs.drift.median for s in range(ran.steps))
+    return tuple(tail_ms + sum(rows[s + 1 :]) for s in range(ran.steps))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from schedules.planner import Infeasible, Priced, plan, refit
+from schedules.recalling import recalled
 
 if TYPE_CHECKING:
     from schedules.book import Plan, PlanBook
@@ -54,6 +55,11 @@ def settle(
 
 def limited(book: PlanBook, limit: float, min_quality: float = 0.0) -> PlanBook:
     """Return the book without plans above a limit, but with the least that `min_quality` allows."""
+    return _limited(book, limit, min_quality)
+
+
+@recalled(64)
+def _limited(book: PlanBook, limit: float, min_quality: float) -> PlanBook:
     able = [p for p in book.plans if p.quality.value >= min_quality] or list(book.plans)
     least = min(p.quality.value for p in able)
     within = [p for p in able if p.quality.value <= max(limit, least)]

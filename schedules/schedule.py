@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
 from schedules.errors import InvalidSchedule
@@ -53,7 +54,7 @@ class Reuse:
     before: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Schedule:
     """A table of steps × units: `computes[s][u]` is True where unit u computes at step s.
 
@@ -115,7 +116,10 @@ class Schedule:
 
     def encode(self) -> str:
         """Return the table as text: one hexadecimal number a step, unit 0 the lowest bit."""
-        # Few rows differ, and this is done for every request.
+        return self._text
+
+    @cached_property
+    def _text(self) -> str:
         words = {row: format(_bits(row), "x") for row in set(self.computes)}
         return ".".join(words[row] for row in self.computes)
 

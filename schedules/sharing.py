@@ -11,9 +11,11 @@ Laws of this file:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import pairwise
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import accumulate, pairwise
+from math import inf
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -53,6 +55,17 @@ class Waiting:
         """Return how long it keeps a worker at a rung, in the batch that saves most."""
         return self.images * ladder.each_ms[rung] if self.rest_ms is None else self.rest_ms
 
+    def served_ms(self, ladder: Ladder, ceiling: int) -> float:
+        """Return its work at a ceiling; none where even a free worker could not make it in time."""
+        if self.rest_ms is not None:
+            return self.rest_ms
+        lowest = self.lowest(ladder)
+        if ladder.run_ms(lowest, self.images) > self.left_ms:
+            return 0.0
+        return self.work_ms(
+            ladder, lowest if ceiling <= lowest else min(ceiling, self.highest(ladder))
+        )
+
     def can_be_kept(self, ladder: Ladder) -> bool:
         """Return whether a free worker could still make it in time, or it has begun."""
         return (
@@ -61,8 +74,7 @@ class Waiting:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(NamedTuple):
     """A recent request: how long ago it came, its pictures, its budget, whether it met others."""
 
     age_ms: float
@@ -161,10 +173,10 @@ def ceiling(
 
     `crew_at[r]` replaces `crew` where what runs first takes longer the higher its rung r is.
     """
-    if not waiting:
+    crews = crew_at or [crew] * (ladder.top + 1)
+    if Crowd(tuple(waiting), (), ladder).is_clear_for(crews[-1]):
         return ladder.top
     demand = _Demand(waiting, ladder)
-    crews = crew_at or [crew] * (ladder.top + 1)
     if demand.kept(crews[-1], ladder.top).all():
         return ladder.top
     keepable = demand.kept(crews[0], 0)
@@ -179,36 +191,78 @@ def ceiling(
     return low
 
 
-@dataclass(frozen=True, slots=True)
-class Room:
-    """What a newcomer finds: who waits, who is expected, and the workers."""
+@dataclass(frozen=True)
+class Crowd:
+    """Who waits and who is expected, by a ladder; what is asked of it is reckoned only once."""
 
     waiting: tuple[Waiting, ...]
     expected: tuple[Waiting, ...]
     ladder: Ladder
+    _served_ms: dict[int, tuple[float, ...]] = field(default_factory=dict, compare=False)
+
+    @cached_property
+    def _worst(self) -> tuple[float, float, float]:
+        """The work of all at the highest rung, the most of one, and the least time left."""
+        everyone, ladder, top = (*self.waiting, *self.expected), self.ladder, self.ladder.top
+        works_ms = [one.work_ms(ladder, top) for one in everyone]
+        least_ms = min((one.left_ms for one in everyone), default=inf)
+        return sum(works_ms), max(works_ms, default=0.0), least_ms
+
+    def is_clear_for(self, crew: Crew, *newcomers: Waiting) -> bool:
+        """Return True where even the most urgent is in time, at any rung, after all the others.
+
+        So it is most of the time, and then nobody has to be looked at one by one.
+        """
+        work_ms, most_ms, least_ms = self._worst
+        for one in newcomers:
+            own_ms = one.work_ms(self.ladder, self.ladder.top)
+            work_ms, most_ms = work_ms + own_ms, max(most_ms, own_ms)
+            least_ms = min(least_ms, one.left_ms)
+        return crew.after(work_ms) + most_ms + self.ladder.lone_ms[-1] <= least_ms
+
+    def before_ms(self, ahead: int, ceiling: int) -> float:
+        """Return the work of the first `ahead` who wait, made at a ceiling."""
+        known = self._served_ms.get(ceiling)
+        if known is None:
+            works_ms = (one.served_ms(self.ladder, ceiling) for one in self.waiting)
+            known = self._served_ms[ceiling] = tuple(accumulate(works_ms, initial=0.0))
+        return known[min(ahead, len(self.waiting))]
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What a newcomer finds: the crowd, and the workers."""
+
+    crowd: Crowd
     crew: Crew
+
+    @property
+    def ladder(self) -> Ladder:
+        """The rungs that all share."""
+        return self.crowd.ladder
 
     def is_ample_for(self, newcomer: Waiting) -> bool:
         """Return whether all can have the best there is, the newcomer and the expected as well."""
-        demand = _Demand((*self.waiting, newcomer, *self.expected), self.ladder)
+        if self.crowd.is_clear_for(self.crew, newcomer):
+            return True
+        demand = _Demand(self._everyone_with(newcomer), self.ladder)
         return bool(demand.kept(self.crew, self.ladder.top).all())
 
     def has_place_for(self, newcomer: Waiting) -> bool:
         """Return whether everyone who waits stays in time when the newcomer joins."""
-        if not self.waiting:
+        waiting = self.crowd.waiting
+        if not waiting:
             return True
-        before = kept(self.waiting, self.ladder, self.crew, 0)
-        return before <= kept((*self.waiting, newcomer), self.ladder, self.crew, 0)
+        before = kept(waiting, self.ladder, self.crew, 0)
+        return before <= kept((*waiting, newcomer), self.ladder, self.crew, 0)
 
     def ceiling_with(self, newcomer: Waiting) -> int:
         """Return the ceiling for all once the newcomer is among them."""
-        return ceiling((*self.waiting, newcomer, *self.expected), self.ladder, self.crew)
+        return ceiling(self._everyone_with(newcomer), self.ladder, self.crew)
+
+    def _everyone_with(self, newcomer: Waiting) -> tuple[Waiting, ...]:
+        return (*self.crowd.waiting, newcomer, *self.crowd.expected)
 
     def wait_ms(self, ahead: int, ceiling: int, unseen_ms: float = 0.0) -> float:
         """Return when a worker is free after the first `ahead` who wait, and work not seen here."""
-        ladder, work_ms = self.ladder, unseen_ms
-        for job in self.waiting[:ahead]:
-            if job.can_be_kept(ladder):
-                rung = max(min(ceiling, job.highest(ladder)), job.lowest(ladder))
-                work_ms += job.work_ms(ladder, rung)
-        return self.crew.after(work_ms)
+        return self.crew.after(self.crowd.before_ms(ahead, ceiling) + unseen_ms)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
@@ -25,18 +26,37 @@ class Steering:
     """
 
     def __init__(self, schedule: Schedule, graph: UnitGraph, unit_ms: Sequence[float]) -> None:
+        self._schedule = schedule
         self._graph = graph
         self._unit_ms = unit_ms
-        self._rows = schedule.normalised(graph).computes
-        self._empty: Row = (False,) * schedule.units
-        self._known = sorted({*self._rows, self._empty, (True,) * schedule.units})
-        self._ms = [self._time(row) for row in self._rows]
-        self._later_ms = _sums_after(self._ms)
         self._outputs = graph.with_role(Role.OUTPUT)
-        self._room_ms = [
-            0.0 if self._rests(s) else sum(unit_ms) - ms for s, ms in enumerate(self._ms)
-        ]
-        self._later_room_ms = _sums_after(self._room_ms)
+        self._empty: Row = (False,) * schedule.units
+
+    # A run of one step is never steered: nothing is reckoned before the first time.
+    @cached_property
+    def _rows(self) -> tuple[Row, ...]:
+        return self._schedule.normalised(self._graph).computes
+
+    @cached_property
+    def _known(self) -> list[Row]:
+        return sorted({*self._rows, self._empty, (True,) * self._schedule.units})
+
+    @cached_property
+    def _ms(self) -> list[float]:
+        return [self._time(row) for row in self._rows]
+
+    @cached_property
+    def _later_ms(self) -> list[float]:
+        return _sums_after(self._ms)
+
+    @cached_property
+    def _room_ms(self) -> list[float]:
+        full_ms = sum(self._unit_ms)
+        return [0.0 if self._rests(s) else full_ms - ms for s, ms in enumerate(self._ms)]
+
+    @cached_property
+    def _later_room_ms(self) -> list[float]:
+        return _sums_after(self._room_ms)
 
     def shortest(self, step: int) -> tuple[Row, float]:
         """Return the row that computes nothing at `step`, and the milliseconds that saves (< 0)."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from app.contract.infotext import infotext
 from app.contract.jobs import RanPlan, Result, Timing
 from schedules.planner import price, remaining_ms
+from schedules.recalling import recalled
 from schedules.replanning import Aim, best, limited, settle
 from schedules.steering import Steering
 from workers.encoding import to_file
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from schedules.memory import MemoryAccount
     from schedules.planner import Priced
     from schedules.schedule import Schedule
+    from schedules.units import UnitGraph
     from workers.colours import Colours
     from workers.correction import Correction
     from workers.lease import Lease
@@ -143,7 +145,8 @@ def run_batch(
     loose = not job.min_quality
     reserve_ms = STRAY_SHARE * desk.costs.stray_ms(len(prompts))
     promise = Promise(predicted_ms, after_ms, deadline_s, reserve_ms, loose)
-    pace = Pace(lease, promise, _steering(desk, plan, len(prompts)), must_stop)
+    steering = _steering(plan, desk.book.graph, desk.costs, len(prompts))
+    pace = Pace(lease, promise, steering, must_stop)
     frame = Frame(*shape, plan.solver, plan.schedule, desk.correction_of(plan))
     writer = _writer(claims, plan)
     how = (pace, previews, writer, desk.graphs, lambda _step: first(pace))
@@ -163,9 +166,10 @@ def _previews(
     return Previews(desk.model, desk.colours, claims, priced.plan.steps, show, in_full=in_full)
 
 
-def _steering(desk: Desk, plan: Plan, batch: int) -> Steering:
-    unit_ms = [ms * desk.costs.drift.median for ms in desk.costs.at(batch).unit_ms]
-    return Steering(plan.schedule, desk.book.graph, unit_ms)
+@recalled(64)
+def _steering(plan: Plan, graph: UnitGraph, costs: CostModel, batch: int) -> Steering:
+    unit_ms = [ms * costs.drift.median for ms in costs.at(batch).unit_ms]
+    return Steering(plan.schedule, graph, unit_ms)
 
 
 def _writer(claims: Sequence[Claimed], plan: Plan) -> ToFile:
@@ -211,6 +215,8 @@ def _refitted(desk: Desk, ordered: Plan, left_ms: float, batch: int, job: Job) -
 
 def _allowed(book: PlanBook, job: Job) -> PlanBook:
     """Return the book of the plans a job allows; all of it when it allows none of them."""
+    if not job.solvers and job.max_steps is None:
+        return book
     plans = [
         plan
         for plan in book.plans

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from schedules.batching import compose, turn
 from schedules.pausing import ceiling_over, sooner
 from schedules.replanning import Aim
-from schedules.sharing import expected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -42,7 +41,7 @@ class Dispatch:
         """Return the ids of the jobs to run as one batch."""
         first = turn([job.waiting for job in line.queued], self.ladder)
         mates, others = _alike(line.queued, first)
-        waiting, coming = [job.waiting for job in mates], expected(line.arrivals)
+        waiting, coming = [job.waiting for job in mates], line.coming
         parts = (waiting, others, coming, self.ladder, line.workers)
         batch = compose(*parts, upgrade=self.upgrade)
         self.aim = Aim(batch.limit, batch.up)
@@ -70,7 +69,7 @@ class Sooner:
         mates, others = _alike(line.queued, first)
         waiting = [job.waiting for job in mates if job.waiting.left_ms < self.run.left_ms]
         others += [job.waiting for job in mates[len(waiting) :]]
-        parts = (waiting, others, expected(line.arrivals), self.ladder, self.run, line.workers)
+        parts = (waiting, others, line.coming, self.ladder, self.run, line.workers)
         batch = sooner(*parts)
         self.aim = Aim(batch.limit if batch else float("inf"))
         return [job.id for job in mates[: batch.size]] if batch else []

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from app.contract.ports import Claimed, WorkerQueue
+    from workers.background import Kept
 
 log = logging.getLogger(__name__)
 REPORT_S = 0.05
@@ -77,8 +78,10 @@ class Lease:
 
 
 @contextmanager
-def leased(queue: WorkerQueue, claims: Sequence[Claimed], stall_s: float) -> Iterator[Lease]:
+def leased(
+    queue: WorkerQueue, claims: Sequence[Claimed], stall_s: float, keep: Kept = kept
+) -> Iterator[Lease]:
     """Keep the lease on `claims` inside this context."""
     lease = Lease(queue, claims, stall_s)
-    with kept(lease, "lease"):
+    with keep(lease, "lease"):
         yield lease

@@ -14,6 +14,8 @@ from workers.background import kept
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from workers.background import Kept
+
 log = logging.getLogger(__name__)
 LOOK_S = 0.02
 # Of the time, how much may go into looks: the store may be far away.
@@ -82,8 +84,8 @@ class Lookout:
 
 
 @contextmanager
-def looking(look: Callable[[], float | None]) -> Iterator[Lookout]:
+def looking(look: Callable[[], float | None], keep: Kept = kept) -> Iterator[Lookout]:
     """Give a lookout, closed at first, inside this context."""
     lookout = Lookout(look)
-    with kept(lookout, "lookout"):
+    with keep(lookout, "lookout"):
         yield lookout

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -19,6 +18,7 @@ from schedules.errors import ScheduleError
 from schedules.ladder import Ladder
 from schedules.planner import price
 from workers.agenda import NEVER_MS, Agenda
+from workers.background import Keepers
 from workers.batch import Desk, Ran, nobody_first, results, run_batch, settle_plan
 from workers.dispatch import Dispatch
 from workers.errors import Stopped, UnknownSolver
@@ -27,7 +27,7 @@ from workers.job_traces import JobTraces, traces_of
 from workers.lease import leased
 from workers.lookout import looking
 from workers.pauses import Pauses, room_beside
-from workers.previews import sent_by
+from workers.previews import aside
 from workers.speed import Idleness, Speed
 from workers.warming import probe
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from workers.dispatch import Sooner
     from workers.lease import Lease
     from workers.loop_settings import LoopSettings
+    from workers.previews import Draw
     from workers.speed import Took
     from workers.telemetry import WorkerMetrics
 
@@ -79,6 +80,7 @@ class WorkerLoop:
         self._news = threading.Event()
         self._publishing = threading.Lock()
         self._agenda = Agenda(self._news.set)
+        self._keepers = Keepers()
         self._stop_s = float("inf")
 
     def stop(self) -> None:
@@ -96,6 +98,7 @@ class WorkerLoop:
         beat.start()
         while not self._stopping.is_set():
             self._serve_once()
+        self._keepers.close()
         beat.join()
 
     def _serve_once(self) -> None:
@@ -104,7 +107,8 @@ class WorkerLoop:
             choose = Dispatch(ladder, self._settings.upgrade, self._room)
             wait_s = self._settings.claim_wait_s
             claims = self._queue.claim(self._card.lane, self._card.worker, choose, wait_s)
-            self._desk = replace(self._desk, aim=choose.aim)
+            if self._desk.aim != choose.aim:
+                self._desk = replace(self._desk, aim=choose.aim)
             if claims and self._stopping.is_set():
                 self._give_back(claims)
             elif claims:
@@ -148,12 +152,12 @@ class WorkerLoop:
         if settled.p95_ms > most_ms:
             raise Stopped("it would take too long")
         self._begin(claims, settled.predicted_ms, beside)
+        stall_s = self._settings.stall_for_s(settled.predicted_ms)
         with (
-            leased(self._queue, claims, self._settings.stall_for_s(settled.predicted_ms)) as lease,
-            ThreadPoolExecutor(1, "previews") as sending,
+            leased(self._queue, claims, stall_s, self._keepers.kept) as lease,
+            aside(claims, self._show) as show,
             self._pauses(lease, beside) as first,
         ):
-            show = sent_by(sending, self._queue.preview, self._attempt)
 
             def run(part: Sequence[Claimed]) -> Ran:
                 how = (lease, claimed_s, self._must_stop, show)
@@ -191,7 +195,7 @@ class WorkerLoop:
             yield nobody_first
             return
         lane, worker = self._card.lane, self._card.worker
-        with looking(lambda: self._queue.urgent_ms(lane)) as lookout:
+        with looking(lambda: self._queue.urgent_ms(lane), self._keepers.kept) as lookout:
 
             def take(choose: Sooner) -> Sequence[Claimed]:
                 is_over = self._stopping.is_set()
@@ -218,6 +222,12 @@ class WorkerLoop:
     def _capture(self, least: int = 1) -> None:
         graphs = self._desk.graphs
         self._attempt(lambda: graphs.capture(CAPTURES, least), "record a step as a CUDA graph")
+
+    def _show(self, claim: Claimed, number: int, draw: Draw) -> None:
+        def drawn() -> None:
+            self._queue.preview(claim, number, draw())
+
+        self._attempt(drawn, "send a preview")
 
     def _finish(self, claims: Sequence[Claimed], ran: Ran, claimed_s: float) -> None:
         def since_claim_ms() -> float:
@@ -264,7 +274,8 @@ class WorkerLoop:
     def _learn(self, ran: Ran) -> None:
         """Correct the predictions by what the run really took."""
         self._speed.ran(ran)
-        self._desk = replace(self._desk, costs=self._speed.costs)
+        if self._desk.costs is not self._speed.costs:
+            self._desk = replace(self._desk, costs=self._speed.costs)
 
     def _announce_end(self, depth: int) -> None:
         if self._agenda.end(depth):

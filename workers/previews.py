@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -15,8 +18,7 @@ from workers.images import to_pixels
 from workers.sampler import decode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from concurrent.futures import ThreadPoolExecutor
+    from collections.abc import Callable, Iterator, Sequence
 
     from torch import Tensor
 
@@ -37,6 +39,23 @@ def nobody(_claim: Claimed, _number: int, _draw: Draw) -> None:
     """Show nothing."""
 
 
+@contextmanager
+def aside(claims: Sequence[Claimed], show: Show) -> Iterator[Show]:
+    """Give what calls `show` from another thread: a slow store slows no step down.
+
+    All is shown when the context ends. Where nobody asked for previews there is no thread.
+    """
+    if not any(claim.job.previews for claim in claims):
+        yield nobody
+        return
+    with ThreadPoolExecutor(1, "previews") as sending:
+
+        def submit(*shown: Any) -> None:
+            sending.submit(show, *shown)
+
+        yield submit
+
+
 def preview_steps(count: int, steps: int) -> list[int]:
     """Return the steps after which previews are shown: evenly spread, none twice, not the last."""
     spread = (round(steps * (i + 1) / (count + 1)) - 1 for i in range(count))
@@ -49,22 +68,6 @@ def decoded(job: Job, colours: Colours | None) -> int:
     All where nobody knows the model's colours.
     """
     return job.previews if job.full_previews or colours is None else 0
-
-
-def sent_by(
-    sending: ThreadPoolExecutor,
-    send: Callable[[Claimed, int, bytes], object],
-    attempt: Callable[[Callable[[], None], str], None],
-) -> Show:
-    """Return what draws and sends previews in another thread: no step waits for that."""
-
-    def show(claim: Claimed, number: int, draw: Draw) -> None:
-        def drawn() -> None:
-            send(claim, number, draw())
-
-        sending.submit(attempt, drawn, "send a preview")
-
-    return show
 
 
 class Previews:
@@ -109,10 +112,12 @@ class Previews:
 
     def remaining_ms(self, decode_ms: float) -> list[float]:
         """Return the time that previews still take after each step, and before the first one."""
+        if not any(self._due):
+            return [0.0] * (len(self._due) + 1)
         counts = [
             sum(decoded(claim.job, self._colours) > 0 for _, claim, _ in due) for due in self._due
         ]
-        return [decode_ms * sum(counts[step:]) for step in range(len(counts) + 1)]
+        return [decode_ms * count for count in accumulate(reversed(counts), initial=0)][::-1]
 
 
 def _small(picture: Tensor, size: tuple[int, int]) -> bytes:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from workers.batch import Ran
 
 RUNS_KEPT = 64
+BRIEF_MS = 20.0
+TOGETHER_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +31,17 @@ class Took:
 class Speed:
     """The costs of now: those measured once, corrected by what recent runs really took.
 
-    `warm_up` is what pictures took so far, predicted with the measured costs.
+    `warm_up` is what pictures took so far, predicted with the measured costs. Brief runs are learnt
+    from together: between them the costs stay the very same for a moment.
     """
 
-    def __init__(self, measured: CostModel, warm_up: Sequence[Took] = ()) -> None:
+    def __init__(
+        self,
+        measured: CostModel,
+        warm_up: Sequence[Took] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
         self._measured = measured
         self._runs = deque(warm_up, maxlen=RUNS_KEPT)
         self._strays: deque[float] = deque(maxlen=RUNS_KEPT)
@@ -50,9 +59,11 @@ class Speed:
         measured_ms = took.predicted_ms / self.costs.drift.median - self._extra_ms
         if measured_ms > 0:
             self._runs.append(Took(measured_ms, took.actual_ms))
-        self._correct()
+        if took.actual_ms > BRIEF_MS or self._clock() - self._corrected_s > TOGETHER_S:
+            self._correct()
 
     def _correct(self) -> None:
+        self._corrected_s = self._clock()
         measured_ms = [run.predicted_ms for run in self._runs]
         actual_ms = [run.actual_ms for run in self._runs]
         self._extra_ms = extra_of(measured_ms, actual_ms, self._extra_ms)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from workers.batch import Ran
 
 log = logging.getLogger(__name__)
+M = TypeVar("M", Counter, Histogram)
 STEPS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 BATCHES = (1, 2, 4, 8, 16, 32)
 STEP_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -27,6 +28,7 @@ class WorkerMetrics:
     def __init__(self, model: str) -> None:
         self.registry = CollectorRegistry()
         self._model = model
+        self._known: dict[tuple[Any, ...], Any] = {}
         r = self.registry
         self._images = Counter(
             "blockcache_images", "Pictures made", ["model", "solver"], registry=r
@@ -95,16 +97,24 @@ class WorkerMetrics:
     def ran(self, ran: Ran) -> None:
         """Count a finished batch."""
         counts = ran.rendered.counts
-        self._images.labels(self._model, ran.plan.solver).inc(ran.batch_size)
+        self._one(self._images, ran.plan.solver).inc(ran.batch_size)
         for result in ("computed", "reused", "skipped"):
-            self._blocks.labels(self._model, result).inc(getattr(counts, result))
-        self._plan_images.labels(self._model, ran.plan.name).inc(ran.batch_size)
+            self._one(self._blocks, result).inc(getattr(counts, result))
+        self._one(self._plan_images, ran.plan.name).inc(ran.batch_size)
         self._batch.observe(ran.batch_size)
-        self._step.labels(self._model).observe(ran.rendered.denoise_ms / 1e3 / ran.plan.steps)
-        self._fraction.labels(self._model).observe(ran.plan.compute_fraction)
+        self._one(self._step).observe(ran.rendered.denoise_ms / 1e3 / ran.plan.steps)
+        self._one(self._fraction).observe(ran.plan.compute_fraction)
         self._denoise.observe(ran.rendered.denoise_ms / 1e3)
         self._hurried.inc(ran.plan.hurried_steps)
         self._extended.inc(ran.plan.extended_steps)
+
+    def _one(self, family: M, *labels: str) -> M:
+        """Return a metric of this model: the library takes a lock to find it."""
+        key = (family, *labels)
+        found: M | None = self._known.get(key)
+        if found is None:
+            found = self._known[key] = family.labels(self._model, *labels)
+        return found
 
     def paused(self) -> None:
         """Count a batch that stands back for another."""

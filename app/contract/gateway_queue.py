@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
-import uuid
+import secrets
 from typing import TYPE_CHECKING, Any, Self
 
-from redis.exceptions import NoPermissionError
+from redis.exceptions import NoPermissionError, NoScriptError
 
 from app.contract import replies
 from app.contract.announcements import Announcements
+from app.contract.backlogs import Backlogs
 from app.contract.cards import WorkerCard
 from app.contract.connection import (
     connect_async,
     connect_shared,
-    script_text,
     store_errors,
     unix_ms,
 )
 from app.contract.errors import DecodeError, KeyReused, QueueFull, TooManyJobs
 from app.contract.jobs import Job, JobState
 from app.contract.keys import Keys
-from app.contract.ports import Backlog, JobEvent, JobStatus, Quota, StoreMemory
+from app.contract.ports import JobEvent, JobStatus, Quota, StoreMemory
+from app.contract.scripting import Scripts
 from app.contract.submission import Newcomer
+from app.contract.together import Together
 from app.contract.watch import Watch
 from app.contract.webhook_queue import WebhookQueue
 from schedules.book import PlanBook
@@ -36,19 +38,19 @@ if TYPE_CHECKING:
 
     import redis.asyncio
 
+    from app.contract.ended import Ended
     from app.contract.jobs import Outcome
     from app.contract.lanes import Lane
     from app.contract.once import Once
+    from app.contract.ports import Backlog
     from app.contract.settings import QueueSettings
 
 SCRIPTS = (
     "submit", "cancel", "status", "backlog", "depths", "dead", "requeue", "cards", "rate",
-    "turn_away", "tag",
+    "turn_away", "tag", "outcomes",
 )  # fmt: skip
 FULL, OWNER_FULL = -1, -2
 TAGGED_JOBS = 16
-# As many waiting jobs are looked at one by one; those behind them count by their work.
-LINE_ROWS = 256
 
 
 class RedisGatewayQueue:
@@ -62,15 +64,17 @@ class RedisGatewayQueue:
         settings: QueueSettings,
     ) -> None:
         self._client = client
+        self._execute: Any = client.execute_command
         self._announcements = announcements
-        self._watch = Watch(client, Keys(settings.prefix), announcements)
+        self._watch = Watch(client, Keys(settings.prefix), announcements, self._run)
         self._news = news
         self._settings = settings
         self._keys = Keys(settings.prefix)
-        self._for_scripts = self._keys.for_scripts()
         self._cards: dict[bytes, WorkerCard | None] = {}
+        self._backlogs = Backlogs(self._run)
+        self._submitting: Together[Newcomer, int | bytes] = Together(self._submit_all)
         self.webhooks = WebhookQueue(client, settings)
-        self._scripts = {name: client.register_script(script_text(name)) for name in SCRIPTS}
+        self._scripts = Scripts(SCRIPTS, self._keys)
 
     @classmethod
     def connect(cls, url: str, settings: QueueSettings) -> Self:
@@ -101,7 +105,7 @@ class RedisGatewayQueue:
         """Accept a job whose deadline is `budget_ms` from now; return the deadline (unix ms)."""
         news = Newcomer(job, budget_ms, most_live, once, met_others, webhook)
         with self._watch.expecting(job.id):
-            reply = await self._run("submit", *news.arguments(self._settings))
+            reply = await self._submitting.ask(news)
             if reply == FULL:
                 raise QueueFull(
                     f"the queue already holds {self._settings.max_jobs} jobs: try again later"
@@ -109,6 +113,11 @@ class RedisGatewayQueue:
             if reply == OWNER_FULL:
                 raise TooManyJobs(f"{most_live} jobs of this key wait or run: wait for one to end")
             return replies.accepted(reply)
+
+    async def _submit_all(self, news: Sequence[Newcomer]) -> Sequence[int | bytes]:
+        arguments = (part for one in news for part in one.arguments(self._settings))
+        accepted: Sequence[int | bytes] = await self._run("submit", *arguments)
+        return accepted
 
     async def turn_away(self, lane: Lane, images: int, budget_ms: float) -> None:
         """Remember a request that others stood in the way of among the latest arrivals."""
@@ -137,7 +146,7 @@ class RedisGatewayQueue:
     async def enter(self, owner: str, most: int, window_ms: int) -> Quota:
         """Count a request of `owner`, of which `most` are allowed in any `window_ms`."""
         allowed, remaining, reset_ms = await self._run(
-            "rate", owner, uuid.uuid4().hex, most, window_ms
+            "rate", owner, secrets.token_hex(16), most, window_ms
         )
         return Quota(bool(allowed), remaining, reset_ms)
 
@@ -153,7 +162,11 @@ class RedisGatewayQueue:
 
     async def wait(self, job_id: str, timeout_s: float) -> Outcome:
         """Return the outcome once there is one; raises WaitTimeout."""
-        return await self._watch.outcome(job_id, timeout_s)
+        return (await self._watch.ended(job_id, timeout_s, pictures=False)).outcome
+
+    async def ended(self, job_id: str, timeout_s: float, *, pictures: bool = True) -> Ended:
+        """Do the same, and return the pictures with it if they are wanted."""
+        return await self._watch.ended(job_id, timeout_s, pictures=pictures)
 
     async def follow(self, job_id: str, seen: int, timeout_s: float) -> Sequence[bytes] | Outcome:
         """Return the previews beyond the first `seen` once there are any, else the outcome."""
@@ -197,10 +210,7 @@ class RedisGatewayQueue:
 
     async def backlog(self, lane: Lane, budget_ms: float) -> Backlog:
         """Return who waits in a lane, and the work with deadlines before `budget_ms` from now."""
-        now, jobs, work_ms, arrivals, *rows = await self._run(
-            "backlog", lane.name, budget_ms, LINE_ROWS
-        )
-        return Backlog(jobs, float(work_ms), replies.line(now, rows, arrivals))
+        return await self._backlogs.of(lane, budget_ms)
 
     async def depths(self) -> dict[Lane, Backlog]:
         """Return all queued work by lane."""
@@ -268,5 +278,10 @@ class RedisGatewayQueue:
         return self._keys.tag(hashlib.sha256(tag.encode()).hexdigest())
 
     async def _run(self, script: str, *args: Any) -> Any:
+        command = self._scripts.command(script, args)
         with store_errors():
-            return await self._scripts[script](keys=self._for_scripts, args=args)
+            try:
+                return await self._execute(*command)
+            except NoScriptError:
+                await self._client.script_load(self._scripts.text(script))
+                return await self._execute(*command)

@@ -280,12 +280,15 @@ Outcome = Result | Failure
 
 def _encode(message: Job | Result | Failure) -> str:
     told = {"version": VERSION, **_fields(message)}
-    return json.dumps(told, separators=(",", ":"), default=_fields)
+    return _AS_JSON(told)
 
 
 def _fields(message: Any) -> dict[str, Any]:
     """Return one level of a message: `asdict` takes longer than all else about it."""
     return {name: getattr(message, name) for name in message.__slots__}
+
+
+_AS_JSON = json.JSONEncoder(separators=(",", ":"), default=_fields).encode
 
 
 def _decode(payload: bytes | str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from app.contract.cards import WorkerCard
+    from app.contract.ended import Ended
     from app.contract.jobs import Failure, Job, JobState, Outcome, Result
     from app.contract.lanes import Lane
     from app.contract.once import Once
@@ -150,6 +151,10 @@ class GatewayQueue(Protocol):
 
     async def wait(self, job_id: str, timeout_s: float) -> Outcome:
         """Return the outcome once there is one; raises WaitTimeout."""
+        ...
+
+    async def ended(self, job_id: str, timeout_s: float, *, pictures: bool = True) -> Ended:
+        """Do the same, and return the pictures with it if they are wanted."""
         ...
 
     async def follow(self, job_id: str, seen: int, timeout_s: float) -> Sequence[bytes] | Outcome:

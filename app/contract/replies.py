@@ -79,6 +79,15 @@ def line(
     return Line(tuple(_queued(*row) for row in rows), came, workers)
 
 
+def backlogs(
+    now_unix_ms: int, arrivals: Sequence[bytes], works: Sequence[Any], *rows: Sequence[Any]
+) -> list[Backlog]:
+    """Read who waits in a lane, with the work before each of several deadlines."""
+    seen = line(now_unix_ms, rows, arrivals)
+    pairs = zip(works[::2], works[1::2], strict=True)
+    return [Backlog(jobs, float(work_ms), seen) for jobs, work_ms in pairs]
+
+
 def _queued(
     job_id: bytes,
     batch_class: bytes,

@@ -14,6 +14,7 @@ import math
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+import hiredis
 import redis
 import redis.asyncio
 from redis.asyncio.retry import Retry
@@ -36,10 +37,13 @@ TROUBLES = (*BROKEN, OSError, RuntimeError)
 class Line:
     """One connection for as long as it lasts; belongs to one event loop."""
 
-    def __init__(self, connection: AbstractConnection) -> None:
+    def __init__(self, connection: AbstractConnection, timeout_s: float) -> None:
+        self._clock = asyncio.get_running_loop()
         self._connection = connection
+        self._timeout_s = timeout_s
         self._failed = False
-        self._waiting: deque[asyncio.Future[Any]] = deque()
+        self._waiting: deque[tuple[float, asyncio.Future[Any]]] = deque()
+        self._looking: asyncio.TimerHandle | None = None
         self._unsent: list[bytes] = []
         self._more = asyncio.Event()
         self._reading = asyncio.create_task(self._read())
@@ -50,21 +54,32 @@ class Line:
         """Whether commands may be sent."""
         return self._connection.is_connected and not self._failed
 
-    async def ask(self, command: tuple[Any, ...], timeout_s: float) -> Any:
+    async def ask(self, command: tuple[Any, ...]) -> Any:
         """Send a command and return its answer; raises what the store answers, or one of BROKEN."""
-        packed = self._connection.pack_command(*command)
-        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._waiting.append(answer)
-        self._unsent += packed
+        name, *rest = command  # some names are two words
+        packed = hiredis.pack_command((*name.split(), *rest))
+        answer: asyncio.Future[Any] = self._clock.create_future()
+        self._waiting.append((self._clock.time(), answer))
+        self._unsent.append(packed)
         self._more.set()
-        try:
-            async with asyncio.timeout(timeout_s):
-                return await answer
-        except TimeoutError as error:
-            late = redis.TimeoutError("the answer is late")
-            self._fail(late)
+        if self._looking is None:
+            self._look_in(self._timeout_s)
+        return await answer
+
+    def _look_in(self, seconds: float) -> None:
+        self._looking = self._clock.call_later(seconds, self._look)
+
+    def _look(self) -> None:
+        """Give the connection up when who waits longest waits for too long."""
+        self._looking = None
+        if not self._waiting:
+            return
+        left_s = self._waiting[0][0] + self._timeout_s - self._clock.time()
+        if left_s > 0:
+            self._look_in(left_s)
+        else:
+            self._fail(redis.TimeoutError("the answer is late"))
             self._reading.cancel()
-            raise late from error
 
     async def aclose(self) -> None:
         """Close the connection; who still waits gets an error."""
@@ -92,6 +107,8 @@ class Line:
             self._fail(_broken(error))
         finally:
             self._sending.cancel()
+            if self._looking is not None:
+                self._looking.cancel()
             await self._connection.disconnect(nowait=True)
 
     async def _next(self) -> Any:
@@ -102,14 +119,14 @@ class Line:
 
     def _settle(self, reply: Any) -> None:
         self._failed |= isinstance(reply, ReadOnlyError)
-        _answer(self._waiting.popleft(), reply)
+        _answer(self._waiting.popleft()[1], reply)
         if self._failed and not self._waiting:
             self._reading.cancel()
 
     def _fail(self, error: Exception) -> None:
         self._failed = True
         while self._waiting:
-            answer = self._waiting.popleft()
+            _, answer = self._waiting.popleft()
             if not answer.done():
                 answer.set_exception(error)
                 answer.exception()  # who asked may have left by now
@@ -165,7 +182,7 @@ class SharedClient(redis.asyncio.Redis):
         line = self._line
         if line is None or not line.is_open:
             line = await self._opened()
-        return await line.ask(command, self._timeout_s)
+        return await line.ask(command)
 
     async def _opened(self) -> Line:
         async with self._connecting:
@@ -177,7 +194,7 @@ class SharedClient(redis.asyncio.Redis):
                         await connection.connect()
                 except TimeoutError as error:
                     raise redis.TimeoutError("the store does not answer") from error
-                self._line = Line(connection)
+                self._line = Line(connection, self._timeout_s)
             return self._line
 
 

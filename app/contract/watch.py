@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from app.contract import replies
 from app.contract.connection import store_errors
+from app.contract.ended import Ended
 from app.contract.errors import WaitTimeout
+from app.contract.together import Together
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -32,11 +35,17 @@ class Watch:
     """Looks at jobs in the store whenever something about them is announced."""
 
     def __init__(
-        self, client: redis.asyncio.Redis, keys: Keys, announcements: Announcements
+        self,
+        client: redis.asyncio.Redis,
+        keys: Keys,
+        announcements: Announcements,
+        run: Callable[..., Awaitable[Any]],
     ) -> None:
         self._client = client
         self._keys = keys
         self._announcements = announcements
+        self._run = run
+        self._together: Together[tuple[str, int], list[Any]] = Together(self._ended_of)
         self._expected: dict[str, tuple[ExitStack, asyncio.Event]] = {}
 
     @contextmanager
@@ -62,9 +71,9 @@ class Watch:
         announced = listening.enter_context(self._announcements.of(job_id))
         self._expected[job_id] = listening, announced
 
-    async def outcome(self, job_id: str, timeout_s: float) -> Outcome:
-        """Return the outcome once there is one; raises WaitTimeout."""
-        return await self._look(job_id, partial(self._outcome, job_id), timeout_s)
+    async def ended(self, job_id: str, timeout_s: float, *, pictures: bool) -> Ended:
+        """Return the end once it has come, with the pictures if wanted; raises WaitTimeout."""
+        return await self._look(job_id, partial(self._ended, job_id, pictures), timeout_s)
 
     async def news(self, job_id: str, seen: int, timeout_s: float) -> Sequence[bytes] | Outcome:
         """Return the previews beyond the first `seen` once there are any, else the outcome."""
@@ -97,10 +106,16 @@ class Watch:
         return previews or await self._outcome(job_id)
 
     async def _outcome(self, job_id: str) -> Outcome | None:
-        with store_errors():
-            found: Any = await self._client.hmget(self._keys.job(job_id), ["state", "outcome"])
-        state, payload = found
-        return replies.outcome(state, payload) if payload else None
+        ended = await self._ended(job_id, pictures=False)
+        return ended.outcome if ended else None
+
+    async def _ended(self, job_id: str, pictures: bool) -> Ended | None:
+        found = await self._together.ask((job_id, int(pictures)))
+        return Ended(replies.outcome(*found[:2]), tuple(found[2:])) if found else None
+
+    async def _ended_of(self, asked: Sequence[tuple[str, int]]) -> list[list[Any]]:
+        found: list[list[Any]] = await self._run("outcomes", *chain.from_iterable(asked))
+        return found
 
 
 async def _pause(announced: asyncio.Event, seconds: float) -> None:

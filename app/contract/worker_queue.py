@@ -6,12 +6,15 @@ import json
 import time
 from typing import TYPE_CHECKING, Any, Self
 
+from redis.exceptions import NoScriptError
+
 from app.contract import replies
-from app.contract.connection import connect, script_text, store_errors, unix_ms
+from app.contract.connection import connect, store_errors, unix_ms
 from app.contract.errors import DecodeError
 from app.contract.jobs import Job, JobState, Reason
 from app.contract.keys import Keys
 from app.contract.ports import Claimed
+from app.contract.scripting import Scripts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,11 +51,11 @@ class RedisWorkerQueue:
 
     def __init__(self, client: redis.Redis, settings: QueueSettings) -> None:
         self._client = client
+        self._execute: Any = client.execute_command
         self._settings = settings
         self._keys = Keys(settings.prefix)
-        self._for_scripts = self._keys.for_scripts()
         self._clock = (0, float("-inf"))  # a reading of the store's, and when it was taken here
-        self._scripts = {name: client.register_script(script_text(name)) for name in SCRIPTS}
+        self._scripts = Scripts(SCRIPTS, self._keys)
 
     @classmethod
     def connect(cls, url: str, settings: QueueSettings) -> Self:
@@ -187,5 +190,10 @@ class RedisWorkerQueue:
         return settings.max_attempts, settings.result_ttl_s * 1000, settings.dead_ttl_s * 1000
 
     def _run(self, script: str, *args: Any) -> Any:
+        command = self._scripts.command(script, args)
         with store_errors():
-            return self._scripts[script](keys=self._for_scripts, args=args)
+            try:
+                return self._execute(*command)
+            except NoScriptError:
+                self._client.script_load(self._scripts.text(script))
+                return self._execute(*command)

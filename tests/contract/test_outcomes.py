@@ -98,6 +98,19 @@ async def test_a_batch_is_stored_at_once_but_for_what_was_lost(
     assert {claim.job.id for claim in claims} == {job.id for job in jobs}
 
 
+async def test_ends_that_come_together_are_told_apart(
+    gateway: RedisGatewayQueue, worker: RedisWorkerQueue
+) -> None:
+    jobs = [await submitted(gateway) for _ in range(3)]
+    waiting = [asyncio.create_task(gateway.ended(job.id, 20.0)) for job in jobs[:2]]
+    waiting.append(asyncio.create_task(gateway.ended(jobs[2].id, 20.0, pictures=False)))
+    claims = claim(worker, most=FREE_BATCHES)
+    assert all(worker.finish_all([(c, a_result(c), some_images(c.job)) for c in claims]))
+    ends = {end.outcome.job_id: end for end in await asyncio.gather(*waiting)}
+    assert [ends[job.id].images for job in jobs[:2]] == [tuple(some_images(j)) for j in jobs[:2]]
+    assert ends[jobs[2].id].images == ()
+
+
 @pytest.mark.parametrize("reason", [Reason.ERROR, Reason.DEADLINE])
 async def test_a_failure_reaches_its_waiter(
     gateway: RedisGatewayQueue, worker: RedisWorkerQueue, reason: Reason

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from app.contract.errors import QueueFull
+from app.contract.errors import QueueFull, TooManyJobs
 from app.contract.gateway_queue import RedisGatewayQueue
 from app.contract.jobs import JobState
 from app.contract.ports import Backlog
@@ -138,6 +139,29 @@ async def test_the_backlog_counts_only_work_with_an_earlier_deadline(
     backlog = await gateway.backlog(a_lane(), 5 * MINUTE_MS)
     assert (backlog.jobs, backlog.work_ms) == (2, 300.5)
     assert await gateway.backlog(a_lane("unheard-of"), 5 * MINUTE_MS) == Backlog(0, 0.0)
+
+
+async def test_whoever_asks_in_the_same_turn_gets_the_own_backlog(
+    gateway: RedisGatewayQueue,
+) -> None:
+    await submitted(gateway, 1 * MINUTE_MS, predicted_ms=100)
+    await submitted(gateway, 3 * MINUTE_MS, predicted_ms=200)
+    asked = [(a_lane(), 2), (a_lane("other"), 2), (a_lane(), 5)]
+    reading = (gateway.backlog(lane, minutes * MINUTE_MS) for lane, minutes in asked)
+    found = await asyncio.gather(*reading)
+    assert [(one.jobs, one.work_ms) for one in found] == [(1, 100.0), (0, 0.0), (2, 300.0)]
+
+
+async def test_of_jobs_queued_in_one_turn_each_gets_the_own_answer(
+    gateway: RedisGatewayQueue,
+) -> None:
+    jobs = [a_job(), a_job(owner="alice"), a_job(owner="alice")]
+    limited = [gateway.submit(job, MINUTE_MS, most_live=1) for job in jobs]
+    first, alices, refused = await asyncio.gather(*limited, return_exceptions=True)
+    assert isinstance(first, int)
+    assert isinstance(alices, int)
+    assert isinstance(refused, TooManyJobs)
+    assert (await gateway.backlog(a_lane(), 5 * MINUTE_MS)).jobs == 2
 
 
 async def test_the_depths_count_all_queued_work_by_model(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from typing import Any
 
 import httpx
@@ -10,6 +11,7 @@ import pytest
 
 from app.contract.jobs import Reason
 from app.contract.settings import QueueSettings
+from app.schemas import GenerateResponse
 from app.settings import Settings
 from tests.builders import a_book, a_card
 from tests.integration.fake_worker import FakeWorker, a_png
@@ -34,6 +36,21 @@ def test_the_answer_says_what_was_made_and_what_it_took(
     assert body["budget"] == {"requested_ms": 5000, "met": True}
     assert body["worker"] == worker.card.worker
     assert answer.headers["server-timing"].startswith("queue;dur=1.0, encode;dur=2.0")
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8"])
+def test_the_short_way_and_the_long_way_give_the_same_answer(
+    gateway: httpx.Client, worker: FakeWorker, content_type: str
+) -> None:
+    headers = {"Content-Type": content_type, "X-Request-Id": "mine"}
+    answer = gateway.post("/generate", content=json.dumps(WISH), headers=headers)
+
+    assert answer.status_code == 200, answer.text
+    assert GenerateResponse.model_validate_json(answer.content).images[0].seed == 7
+    assert answer.headers["x-request-id"] == "mine"
+    assert answer.headers["content-type"] == "application/json"
+    told = gateway.get("/metrics").text
+    assert 'blockcache_request_duration_seconds_count{route="/generate",status="200"}' in told
 
 
 def test_every_picture_has_its_own_seed_and_address(

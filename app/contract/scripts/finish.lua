@@ -11,15 +11,16 @@ local function keep(id, first, last)
 end
 
 local function finish(id, token, result, first, last)
-  if repeated(id, token, 'done') then return 1 end
-  if not held(id, token) then return 0 end
-  if get(id, 'cancel') then
+  local state, current, cancel, steps = get(id, 'state', 'token', 'cancel', 'steps')
+  if current ~= token then return 0 end
+  if state == 'done' then return 1 end
+  if state ~= 'running' then return 0 end
+  if cancel then
     cancelled(id, ttl)
     return 1
   end
   keep(id, first, last)
-  redis.call('HSET', JOB_ .. id, 'step', get(id, 'steps'))
-  conclude(id, 'done', result, ttl)
+  conclude(id, 'done', result, ttl, 'step', steps)
   return 1
 end
 

@@ -6,7 +6,7 @@
 -- 1. Time is the server's TIME, in milliseconds.
 -- 2. A job is in READY_ and WORK_ exactly while queued, in LEASES exactly while running: at its
 --    place, which is its lane (`<width>x<height>:<model>`), or its model while a worker lives that
---    knows no lanes (see `place_of`).
+--    knows no lanes (see `place_at`).
 -- 3. A write for a claim happens only while the job is running under the claim's token.
 -- 4. An outcome is written once and announced in the same script.
 -- 5. A job that has an owner is in LIVE_ exactly while queued or running.
@@ -26,9 +26,14 @@ local ARRIVALS_LENGTH = 32
 local ARRIVALS_TTL_MS = 60000
 local HOOK_TTL_MS = 12 * 3600000
 
+local moment  -- no time passes while a script runs
+
 local function now_ms()
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
+  if not moment then
+    local time = redis.call('TIME')
+    moment = time[1] * 1000 + math.floor(time[2] / 1000)
+  end
+  return moment
 end
 
 -- Numbers become text here and not in Redis, whose rules differ between versions.
@@ -51,17 +56,16 @@ local function failure(id, reason, detail)
 end
 
 -- Adds what just happened to the job's stream, and wakes those who follow it.
-local function tell(id, event, ttl_ms)
-  local attempt, step, steps, predicted = get(id, 'attempt', 'step', 'steps', 'predicted_ms')
+local function tell_of(id, event, attempt, step, steps, predicted, ttl_ms)
   redis.call('XADD', EVENTS_ .. id, 'MAXLEN', EVENTS_LENGTH, '*', 'event', event,
     'attempt', attempt, 'step', step, 'steps', steps, 'predicted_ms', predicted)
   redis.call('PEXPIRE', EVENTS_ .. id, ttl_ms or EVENTS_TTL_MS)
   redis.call('PUBLISH', TOLD, id)
 end
 
-local function let_go(id)
-  local owner = get(id, 'owner')
-  if owner then redis.call('SREM', LIVE_ .. owner, id) end
+local function tell(id, event, ttl_ms)
+  local attempt, step, steps, predicted = get(id, 'attempt', 'step', 'steps', 'predicted_ms')
+  tell_of(id, event, attempt, step, steps, predicted, ttl_ms)
 end
 
 -- The lane of a job, nothing for what is no job. One accepted before there were lanes tells its
@@ -80,43 +84,55 @@ local function places(lane)
 end
 
 -- Workers of the version before look for jobs of their model: while any lives, jobs wait there.
-local function place_of(id)
-  local lane, model = lane_of(id), get(id, 'model')
-  local unaware = redis.call('ZCOUNT', CREW_ .. model, whole(now_ms()), '+inf') > 0
-  return (lane and not unaware) and lane or model
+local unaware = {}
+
+local function place_at(lane, model)
+  if unaware[model] == nil then
+    unaware[model] = redis.call('ZCOUNT', CREW_ .. model, whole(now_ms()), '+inf') > 0
+  end
+  return (lane and not unaware[model]) and lane or model
 end
 
 local function ring(place)
   local bell = BELL_ .. place
+  if redis.call('LLEN', bell) >= BELL_LENGTH then return end
   redis.call('LPUSH', bell, '1')
-  redis.call('LTRIM', bell, 0, BELL_LENGTH - 1)
   redis.call('PEXPIRE', bell, BELL_TTL_MS)
 end
 
-local function queue(id)
-  local place = place_of(id)
-  local deadline, predicted, owner = get(id, 'deadline', 'predicted_ms', 'owner')
-  redis.call('HSET', JOB_ .. id, 'state', 'queued')
-  redis.call('ZREM', LEASES, id)
+local function wait_at(place, id, deadline, predicted, owner)
   redis.call('ZADD', READY_ .. place, deadline, id)
   redis.call('HSET', WORK_ .. place, id, predicted)
   redis.call('SADD', MODELS, place)
   if owner then redis.call('SADD', LIVE_ .. owner, id) end
+end
+
+local function queue(id)
+  local model, deadline, predicted, owner = get(id, 'model', 'deadline', 'predicted_ms', 'owner')
+  local place = place_at(lane_of(id), model)
+  redis.call('HSET', JOB_ .. id, 'state', 'queued')
+  redis.call('ZREM', LEASES, id)
+  wait_at(place, id, deadline, predicted, owner)
   tell(id, 'queued')
   ring(place)
 end
 
-local function unqueue(id, lane)
+-- Of jobs in a lane, nobody waits any more.
+local function unqueue_all(ids, lane)
   for _, place in ipairs(places(lane)) do
-    redis.call('ZREM', READY_ .. place, id)
-    redis.call('HDEL', WORK_ .. place, id)
-    if redis.call('EXISTS', READY_ .. place) == 0 then redis.call('SREM', MODELS, place) end
+    if redis.call('ZREM', READY_ .. place, unpack(ids)) > 0 then
+      redis.call('HDEL', WORK_ .. place, unpack(ids))
+      if redis.call('EXISTS', READY_ .. place) == 0 then redis.call('SREM', MODELS, place) end
+    end
   end
+end
+
+local function unqueue(id, lane)
+  unqueue_all({id}, lane)
 end
 
 -- The end of a job with a webhook waits in HOOKS until a gateway has told it.
 local function call_hook(id, ttl_ms)
-  if redis.call('HEXISTS', JOB_ .. id, 'webhook') == 0 then return end
   redis.call('HSET', JOB_ .. id, 'hook_tries', 0)
   redis.call('HINCRBY', JOB_ .. id, 'hook_token', 1)
   redis.call('PEXPIRE', JOB_ .. id, whole(math.max(ttl_ms, HOOK_TTL_MS)))
@@ -124,15 +140,22 @@ local function call_hook(id, ttl_ms)
   redis.call('PEXPIRE', HOOKS, HOOK_TTL_MS)
 end
 
-local function conclude(id, state, outcome, ttl_ms)
-  redis.call('HSET', JOB_ .. id, 'state', state, 'outcome', outcome)
+-- What every end of a job has in common.
+local function let_go(id, event, ttl_ms, event_ttl_ms)
+  local attempt, step, steps, predicted, owner, webhook =
+    get(id, 'attempt', 'step', 'steps', 'predicted_ms', 'owner', 'webhook')
+  redis.call('ZREM', LEASES, id)
+  if owner then redis.call('SREM', LIVE_ .. owner, id) end
+  if webhook then call_hook(id, tonumber(ttl_ms)) end
+  tell_of(id, event, attempt, step, steps, predicted, event_ttl_ms)
+  redis.call('PUBLISH', OVER, id)
+end
+
+local function conclude(id, state, outcome, ttl_ms, ...)
+  redis.call('HSET', JOB_ .. id, 'state', state, 'outcome', outcome, ...)
   redis.call('HDEL', JOB_ .. id, 'payload', 'cancel')
   redis.call('PEXPIRE', JOB_ .. id, ttl_ms)
-  redis.call('ZREM', LEASES, id)
-  let_go(id)
-  call_hook(id, tonumber(ttl_ms))
-  tell(id, state, ttl_ms)
-  redis.call('PUBLISH', OVER, id)
+  let_go(id, state, ttl_ms, ttl_ms)
 end
 
 local function cancelled(id, result_ttl_ms)
@@ -174,16 +197,20 @@ local function line_of(lane, most, now)
   return rows, lost
 end
 
--- Remembers a request; `met_others` is '1' when it found no worker free.
-local function note_arrival(lane, images, budget_ms, met_others, now)
+-- Remembers requests, the latest last.
+local function note_arrivals(lane, entries)
   local arrivals = ARRIVALS_ .. lane
-  local entry = table.concat({whole(now), images, budget_ms, met_others}, ':')
-  redis.call('LPUSH', arrivals, entry)
+  redis.call('LPUSH', arrivals, unpack(entries))
   redis.call('LTRIM', arrivals, 0, ARRIVALS_LENGTH - 1)
   redis.call('PEXPIRE', arrivals, ARRIVALS_TTL_MS)
 end
 
--- The latest requests for a lane, each as `note_arrival` wrote it.
+-- A request as it is remembered; `met_others` is '1' when it found no worker free.
+local function arrival(images, budget_ms, met_others)
+  return table.concat({whole(now_ms()), images, budget_ms, met_others}, ':')
+end
+
+-- The latest requests for a lane, each as `arrival` wrote it.
 local function arrivals_of(lane)
   return redis.call('LRANGE', ARRIVALS_ .. lane, 0, -1)
 end
@@ -196,14 +223,10 @@ end
 local function bury(id, detail, now, dead_ttl_ms)
   redis.call('HSET', JOB_ .. id, 'state', 'dead', 'outcome', failure(id, 'dead', detail))
   redis.call('PEXPIRE', JOB_ .. id, dead_ttl_ms)
-  redis.call('ZREM', LEASES, id)
   redis.call('ZADD', DEAD, whole(now), id)
   redis.call('PEXPIRE', DEAD, dead_ttl_ms)
   forget_dead(now, dead_ttl_ms)
-  let_go(id)
-  call_hook(id, tonumber(dead_ttl_ms))
-  tell(id, 'dead')
-  redis.call('PUBLISH', OVER, id)
+  let_go(id, 'dead', dead_ttl_ms)
 end
 
 -- What becomes of a running job whose attempt ended without an outcome.

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from schedules.cost import Drift
 from schedules.ladder import Ladder
 from schedules.planner import prices
-from schedules.sharing import Arrival, Crew, Room, Waiting, ceiling, expected, kept
+from schedules.sharing import Arrival, Crew, Crowd, Room, Waiting, ceiling, expected, kept
 from tests import bundled
 from tests.builders import a_book, costs
 
@@ -57,11 +57,22 @@ def test_no_higher_ceiling_would_keep_them(ladder: Ladder, crew: Crew, line: lis
         assert not kept(line, ladder, crew, found + 1) >= kept(line, ladder, crew, 0)
 
 
+@given(ladder=ladders(), crew=crews(), line=lines, one_more=jobs, factor=st.floats(1, 50))
+def test_where_it_is_clear_that_all_are_in_time_they_are(
+    ladder: Ladder, crew: Crew, line: list[Waiting], one_more: Waiting, factor: float
+) -> None:
+    line = [replace(one, left_ms=one.left_ms * factor) for one in line]
+
+    if Crowd(tuple(line), (), ladder).is_clear_for(crew, one_more):
+        everyone = [*line, one_more]
+        assert kept(everyone, ladder, crew, ladder.top) == frozenset(range(len(everyone)))
+
+
 @given(ladder=ladders(), crew=crews(), line=lines, one_more=jobs)
 def test_one_more_who_fits_beside_the_others_never_raises_the_ceiling(
     ladder: Ladder, crew: Crew, line: list[Waiting], one_more: Waiting
 ) -> None:
-    room = Room(tuple(line), (), ladder, crew)
+    room = Room(Crowd(tuple(line), (), ladder), crew)
 
     if room.has_place_for(one_more):
         assert room.ceiling_with(one_more) <= ceiling(line, ladder, crew)
@@ -137,7 +148,7 @@ def test_who_cannot_be_in_time_any_more_takes_nothing_from_the_others() -> None:
 
 def test_a_newcomer_who_would_make_another_late_has_no_place() -> None:
     ladder = Ladder.measured([1.0], [(100.0,)])
-    room = Room((Waiting(150.0),), (), ladder, IDLE)
+    room = Room(Crowd((Waiting(150.0),), (), ladder), IDLE)
 
     assert not room.has_place_for(Waiting(120.0))
     assert room.has_place_for(Waiting(250.0))

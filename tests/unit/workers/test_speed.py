@@ -34,6 +34,17 @@ def after(*runs: ARun, ratios: tuple[float, ...] = ()) -> Speed:
     return speed
 
 
+def test_brief_runs_are_learnt_from_together() -> None:
+    now_s = 100.0
+    speed = Speed(costs(), clock=lambda: now_s)
+    speed.probed(Took(10.0, 15.0))
+    assert speed.costs.drift.median == 1.0
+
+    now_s += 1.0
+    speed.probed(Took(10.0, 15.0))
+    assert speed.costs.drift.median == pytest.approx(1.5)
+
+
 def test_warm_up_pictures_count() -> None:
     assert Speed(costs(), [took(1.5)] * 3).costs.drift.median == pytest.approx(1.5)
 
