@@ -135,7 +135,10 @@ def run_batch(
     ordered = desk.orders.plan_of(job.plan, desk.book)
     left_ms = (deadline_s - time.monotonic()) * 1e3
     priced = settled or _refitted(desk, ordered, left_ms, len(prompts), job)
-    previews = _previews(desk, claims, priced, left_ms, show)
+    decoded_ms = desk.costs.preview_ms * sum(decoded(c.job, desk.colours) for c in claims)
+    in_full = priced.predicted_ms + decoded_ms <= left_ms
+    steps = priced.plan.steps
+    previews = Previews(desk.model, desk.colours, claims, steps, show, in_full=in_full)
     shown_ms, *shown_after_ms = previews.remaining_ms(desk.costs.preview_ms)
     made_after_ms = remaining_ms(priced.plan, desk.book, desk.costs, batch=len(prompts))
     after_ms = [sum(parts) for parts in zip(made_after_ms, shown_after_ms, strict=True)]
@@ -156,14 +159,6 @@ def run_batch(
     ran = ran_plan(priced, desk.costs, len(prompts), replanned, *steered)
     tail_ms = desk.costs.at(len(prompts)).tail_ms * desk.costs.drift.median * pace.steers
     return Ran(rendered, ran, len(prompts), predicted_ms, pace.worked_ms, tail_ms)
-
-
-def _previews(
-    desk: Desk, claims: Sequence[Claimed], priced: Priced, left_ms: float, show: Show
-) -> Previews:
-    decoded_ms = desk.costs.preview_ms * sum(decoded(c.job, desk.colours) for c in claims)
-    in_full = priced.predicted_ms + decoded_ms <= left_ms
-    return Previews(desk.model, desk.colours, claims, priced.plan.steps, show, in_full=in_full)
 
 
 @recalled(64)

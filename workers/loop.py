@@ -105,8 +105,8 @@ class WorkerLoop:
         try:
             ladder = self._ladder.drifted(self._desk.costs, self._halving.max_batch)
             choose = Dispatch(ladder, self._settings.upgrade, self._room)
-            wait_s = self._settings.claim_wait_s
-            claims = self._queue.claim(self._card.lane, self._card.worker, choose, wait_s)
+            asked = (self._card.lane, self._card.worker, choose, self._settings.claim_wait_s)
+            claims = self._queue.claim(*asked)
             if self._desk.aim != choose.aim:
                 self._desk = replace(self._desk, aim=choose.aim)
             if claims and self._stopping.is_set():
@@ -206,8 +206,7 @@ class WorkerLoop:
     def _make_first(self, claims: Sequence[Claimed], aim: Aim, most_ms: float) -> bool:
         """Make those a batch stands back for; return False when that would take too long."""
         self._desk = replace(self._desk, aim=aim)
-        made = self._run(claims, most_ms)
-        if made:
+        if made := self._run(claims, most_ms):
             self._metrics.paused()
         return made
 
@@ -220,14 +219,10 @@ class WorkerLoop:
         self._announce_end(0)
 
     def _capture(self, least: int = 1) -> None:
-        graphs = self._desk.graphs
-        self._attempt(lambda: graphs.capture(CAPTURES, least), "record a step as a CUDA graph")
+        self._attempt(partial(self._desk.graphs.capture, CAPTURES, least), "record a CUDA graph")
 
     def _show(self, claim: Claimed, number: int, draw: Draw) -> None:
-        def drawn() -> None:
-            self._queue.preview(claim, number, draw())
-
-        self._attempt(drawn, "send a preview")
+        self._attempt(lambda: self._queue.preview(claim, number, draw()), "send a preview")
 
     def _finish(self, claims: Sequence[Claimed], ran: Ran, claimed_s: float) -> None:
         def since_claim_ms() -> float:
@@ -235,8 +230,7 @@ class WorkerLoop:
 
         made = results(self._desk, claims, ran, since_claim_ms)
         stored = self._persist(made)
-        for _ in range(stored.count(False)):
-            self._metrics.lease_lost()
+        self._metrics.lease_lost(stored.count(False))
         self._metrics.ran(ran)
         done = [(claim, result) for claim, result, _ in compress(made, stored)]
         self._attempt(lambda: self._traces.finished(done, ran.rendered, claimed_s), "trace jobs")

@@ -120,9 +120,9 @@ class WorkerMetrics:
         """Count a batch that stands back for another."""
         self._pauses.inc()
 
-    def lease_lost(self) -> None:
-        """Count a result that came too late to be accepted."""
-        self._lost.inc()
+    def lease_lost(self, results: int = 1) -> None:
+        """Count results that came too late to be accepted."""
+        self._lost.inc(results)
 
     def retried(self) -> None:
         """Count a job that goes back to the queue after an error."""

@@ -102,10 +102,9 @@ class Encoding:
 class Job:
     """One accepted request: what picture, by which plan. Its deadline is kept by the queue.
 
-    `previews` times on the way the first picture is shown as it is by then: small, for next to no
-    time, or with `full_previews` as large as it will be. `solvers` (none: any) and `max_steps` hold
-    for whatever plan replaces the ordered one, too. An `exact` job is made by the ordered plan,
-    neither better nor faster.
+    `previews` times the first picture is shown on its way: small, for next to no time, or with
+    `full_previews` in full. `solvers` (none: any) and `max_steps` hold for whatever plan replaces
+    the ordered one, too. An `exact` job is made by the ordered plan, neither better nor faster.
     """
 
     id: str
