@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
 import pytest
@@ -12,11 +10,10 @@ from app.keys import new_key
 from tests.browser.visits import SIZES, Visit, visit
 from tests.browser.wire import wire_to
 from tests.bundled import SIDE, book
-from tests.e2e.processes import process, wait_ready
+from tests.e2e.processes import asleep, process, wait_ready
 from tests.integration.gateways import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from playwright.sync_api import Browser
@@ -31,16 +28,6 @@ VIEWS = {
     "status": "#status canvas",
     "compare": "#compare-prompt",
 }
-
-
-@contextmanager
-def asleep(running: Service) -> Iterator[None]:
-    """Let the worker sleep, so that a job stays where it is."""
-    running.worker.send_signal(signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        running.worker.send_signal(signal.SIGCONT)
 
 
 def test_a_picture_needs_one_click_and_shows_how_it_was_made(visitor: Visit) -> None:

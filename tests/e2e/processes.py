@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from contextlib import ExitStack, contextmanager
@@ -64,6 +65,16 @@ def service(folder: Path) -> Iterator[Service]:
         wait_ready(url)
         metrics_url = f"http://127.0.0.1:{metrics_port}/metrics"
         yield Service(url, store.url, metrics_url, worker, folder)
+
+
+@contextmanager
+def asleep(running: Service) -> Iterator[None]:
+    """Let the worker sleep, so that a job stays where it is."""
+    running.worker.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        running.worker.send_signal(signal.SIGCONT)
 
 
 def write_quick_book(folder: Path) -> None:
