@@ -51,7 +51,8 @@ def calibrate(
 @click.option("--store-url", envvar="BLOCKCACHE_STORE_URL", required=True)
 @click.option("--plans", type=click.Path(path_type=Path), help="Folder of the plan book.")
 @click.option("--size", default=None, help="Picture size, e.g. 512x512; default: the model's own.")
-@click.option("--max-batch", type=click.IntRange(1, 64), help="Most pictures at once.")
+@click.option("--max-batch", type=click.IntRange(1, 64),
+              help="Most pictures at once; default: measured.")  # fmt: skip
 @click.option("--threads", type=click.IntRange(1), help="CPU threads; default: measured.")
 @click.option("--nice", type=click.IntRange(0, 19), default=0, envvar="BLOCKCACHE_WORKER_NICE",
               show_default=True, help="Lower the priority.")  # fmt: skip

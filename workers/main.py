@@ -19,9 +19,9 @@ from app.contract.settings import QueueSettings
 from app.contract.tracing import open_tracing
 from app.contract.worker_queue import RedisWorkerQueue
 from workers.batch import Desk
+from workers.batch_sizes import Sized, measure_sizes
 from workers.calibration_files import FOLDER, load_book, load_corrections
 from workers.capturing import CudaCapturer
-from workers.costing import measure_costs
 from workers.errors import CalibrationError, ModelError
 from workers.graphs import Graphs
 from workers.job_traces import JobTraces
@@ -40,14 +40,13 @@ if TYPE_CHECKING:
     from workers.pipeline import Model
 
 log = logging.getLogger(__name__)
-MAX_BATCH = {"cpu": 4, "cuda": 8}
 COSTS_S = 0.6
 SERVICE = "blockcache-worker"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerSettings:
-    """What a worker is told. `max_batch` and `dtype` None mean what suits the device.
+    """What a worker is told. `max_batch` None means as many as are worth it, `dtype` what suits.
 
     Port 0: no metrics. `graphs`: whether steps are recorded as CUDA graphs, where there is CUDA.
     `nice`: by how much it yields the processor to others.
@@ -122,10 +121,9 @@ def prepare(model: Model, settings: WorkerSettings) -> tuple[Desk, WorkerCard]:
         name: correction.to(model.device, model.dtype)
         for name, correction in load_corrections(folder, book).items()
     }
-    max_batch = settings.max_batch or MAX_BATCH[model.device.type]
     guidance_scale = float(book.made.get("guidance_scale", 7.5))
-    batches = [2**k for k in range(max_batch.bit_length())]
-    costs = measure_costs(model, width, height, guidance_scale, batches, COSTS_S)
+    sized = Sized(width, height, guidance_scale, COSTS_S)
+    costs = measure_sizes(model, sized, settings.max_batch)
     worker = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     card = WorkerCard(
         worker=worker,
@@ -137,7 +135,7 @@ def prepare(model: Model, settings: WorkerSettings) -> tuple[Desk, WorkerCard]:
         dtype=str(model.dtype).removeprefix("torch."),
         book=book.digest,
         costs=costs,
-        max_batch=max_batch,
+        max_batch=costs.largest,
     )
     graphs = _graphs(model.device, wanted=settings.graphs)
     return Desk(worker, model, book, costs, corrections, graphs=graphs), card
