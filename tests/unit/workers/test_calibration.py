@@ -28,10 +28,13 @@ STAGES = [
     "costs",
     "reference",
     "change profiles",
+    "uncached runs",
     "influence",
     "screening",
     "measuring",
     "corrections",
+    "rests",
+    "round 1",
 ]
 
 
