@@ -65,7 +65,10 @@ class Moving:
         correcting = self._correcting
         graph, stage = correcting.model.units.graph, correcting.costs.at(1)
         influence = correcting.along(0, Corrected(plan, correcting.correction_of(plan)))
+        most_rows = correcting.settings.most_rows or plan.steps
         for schedule in neighbours(influence, graph, stage, plan.schedule, TRIES):
+            if len(set(schedule.computes)) > most_rows:
+                continue
             rule, quality = f"{plan.rule.removesuffix('-m')}-m", Quality(METRIC, 0.0)
             yield Plan.of(plan.solver, rule, schedule, graph, quality)
 
@@ -88,9 +91,8 @@ class Moving:
         def measured() -> float:
             count = len(self._reference)
             latents = correcting.studio.latents(plan.solver, plan.schedule, count, correction)
-            squared = (
-                (latents.float() - self._reference.to(latents).float()).square().flatten(1).mean(1)
-            )
+            apart = latents.float() - self._reference.to(latents).float()
+            squared = apart.square().flatten(1).mean(1)
             return float(squared.clamp(min=1e-12).log().mean())
 
         return correcting.keep(parts.closeness(plan), measured)
