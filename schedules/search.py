@@ -87,8 +87,8 @@ class Search:
     """Looks for schedules of least error + price × time, a row at a time.
 
     A GPU that replays one recording for each different row has room for a few: there are then no
-    more than `most_rows`. Raises InvalidProfile or InvalidCosts when measurements are of another
-    UNet.
+    more than `most_rows`. Errors are those of `table`, by default of one to choose by. Raises
+    InvalidProfile or InvalidCosts when measurements are of another UNet.
     """
 
     def __init__(
@@ -97,14 +97,20 @@ class Search:
         graph: UnitGraph,
         costs: StageCosts,
         most_rows: int | None = None,
+        table: Table | None = None,
     ) -> None:
         self._most_rows = influence.steps if most_rows is None else max(most_rows, 1)
-        self._table = Table.to_choose_by(influence, graph)
+        self._table = table or Table.to_choose_by(influence, graph)
         if len(costs.unit_ms) != influence.units:
             raise InvalidCosts(f"{len(costs.unit_ms)} units timed, {influence.units} measured")
-        self._influence = influence.levelled()
+        self._influence = influence if table else influence.levelled()
         self._unit_ms = np.array(costs.unit_ms)
         self._outputs = graph.with_role(*OUTPUT_ROLES)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Steps and units of what is searched for."""
+        return self._influence.steps, self._influence.units
 
     def frontier(self, prices: Sequence[float] | None = None) -> tuple[Found, ...]:
         """Return schedules from dear to cheap, one for each price at most."""

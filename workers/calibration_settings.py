@@ -48,7 +48,7 @@ class CalibrationSettings:
     influence_pictures: int = 32
     correction_pictures: int = 32
     most_rows: int | None = None
-    rounds: int = 1
+    rounds: int = 0
     moves_minutes: float = 0.0
     train_minutes: float = 0.0
     influence: InfluenceSettings = field(default_factory=InfluenceSettings)

@@ -29,7 +29,7 @@ from workers.command_options import (
               help="How many of them tell quality: fewer are quicker, and rougher.")  # fmt: skip
 @click.option("--most-rows", type=click.IntRange(1),
               help="Most different steps of a searched schedule.")  # fmt: skip
-@click.option("--rounds", type=click.IntRange(0), default=1, show_default=True,
+@click.option("--rounds", type=click.IntRange(0), default=0, show_default=True,
               help="Of search along the best plans' own runs.")  # fmt: skip
 @click.option("--moves-minutes", type=click.FloatRange(0), default=0.0, show_default=True,
               help="Move single units of the best plans for so long.")  # fmt: skip

@@ -35,26 +35,32 @@ class _Tried:
     miss: float
 
 
-def aimed(influence: Influence, graph: UnitGraph, costs: StageCosts, speed_up: float) -> Schedule:
+def aimed(
+    influence: Influence,
+    graph: UnitGraph,
+    costs: StageCosts,
+    speed_up: float,
+    *,
+    trust: bool = False,
+) -> Schedule:
     """Return the schedule of least expected error with about the predicted speed-up asked for.
 
-    Within 3 % of it, or the nearest where the search finds none there.
+    Within 3 % of it, or the nearest where the search finds none there. With `trust` what was
+    measured is taken for true, also what may be small by chance.
     """
-    tried = list(_bisected(influence, graph, costs, speed_up))
+    table = Table(influence, graph) if trust else Table.to_choose_by(influence, graph)
+    tried = list(_bisected(Search(influence, graph, costs, table=table), table, costs, speed_up))
     close = [one for one in tried if one.miss <= CLOSE]
     if close:
         return min(close, key=lambda one: one.error).schedule
     return min(tried, key=lambda one: one.miss).schedule
 
 
-def _bisected(
-    influence: Influence, graph: UnitGraph, costs: StageCosts, speed_up: float
-) -> Iterator[_Tried]:
+def _bisected(search: Search, table: Table, costs: StageCosts, speed_up: float) -> Iterator[_Tried]:
     """Narrow the price of time down; every search starts from the last schedule that was slower."""
-    search, table = Search(influence, graph, costs), Table.to_choose_by(influence, graph)
     low, *_, high = search.prices() * 2  # there may be a single price
     low /= WIDER
-    slower = np.ones((influence.steps, influence.units), bool)
+    slower = np.ones(search.shape, bool)
     for _ in range(BISECTIONS):
         price = math.sqrt(low * high)
         computes = search.best(price, slower)

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from schedules.search import Search
 from workers.fitting import fit
-from workers.influence import measure_influence
 from workers.sampler import denoise, encode, initial_latents
 
 if TYPE_CHECKING:
@@ -19,11 +17,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from schedules.cost import StageCosts
-    from schedules.influence import Influence
     from schedules.schedule import Schedule
     from workers.correction import Correction
-    from workers.influence import InfluenceSettings
     from workers.pipeline import Model
     from workers.sampler import Frame, Prompt
 
@@ -49,26 +44,12 @@ class Closest:
 
     model: Model
     uncached: Frame
-    costs: StageCosts
     pictures: Sequence[Prompt]
-    settings: InfluenceSettings
     progress: Progress
     spent: Callable[[str], AbstractContextManager[None]]
 
-    def of(self, schedules: Iterable[Schedule], influence: Influence) -> Fitted:
-        """Return the closest of the schedules and what a search along the best one's run finds.
-
-        `influence` is that of corrected reuses in the uncached run: along a cached one there are
-        few projections, so the search is by both together, too.
-        """
-        best = self._closest(schedules)
-        if not best.frame.schedule.reuses(self.model.units.graph):
-            return best
-        own = self._along(best.frame)
-        nearer = [self._nearer(best, kind) for kind in (own, own.joined(influence))]
-        return self._closest([best.frame.schedule, *nearer])
-
-    def _closest(self, schedules: Iterable[Schedule]) -> Fitted:
+    def of(self, schedules: Iterable[Schedule]) -> Fitted:
+        """Return the closest of the schedules."""
         fitted = [self._fitted(one) for one in dict.fromkeys(schedules)]
         return min(fitted, key=lambda one: one.error)
 
@@ -94,22 +75,6 @@ class Closest:
 
         with self.spent("two taps"):
             return fit(self.model, frame, self.pictures, two_tap=True, batch=BATCH, progress=tell)
-
-    def _nearer(self, one: Fitted, influence: Influence) -> Schedule:
-        """Return the schedule of least error that takes no longer."""
-        schedule = one.frame.schedule
-        times = zip(schedule.unit_runs, self.costs.unit_ms, strict=True)
-        most_ms = sum(runs * ms for runs, ms in times)
-        with self.spent("searched"):
-            search = Search(influence, self.model.units.graph, self.costs)
-            found = search.near(schedule, most_ms)
-        return schedule if found is None else found.schedule
-
-    def _along(self, frame: Frame) -> Influence:
-        def tell(done: int, total: int) -> None:
-            self.progress("influence again", done, total)
-
-        return measure_influence(self.model, self.pictures, frame, self.settings, tell).corrected
 
     @cached_property
     def _reference(self) -> Tensor:

@@ -225,32 +225,31 @@ class Lineup:
     ) -> Iterator[Method]:
         """Give a schedule of least expected error `alone`, and the closest with two taps."""
         found = self._influences
-        plain = self._of_least_error(found.plain, goal_, speed_up)
+        trusted = self._of_least_error(found.plain, goal_, speed_up, trust=True)
         if alone:
-            yield self.own(f"searched, {goal_:.3g}×", PLAIN, plain)
-        other = self._of_least_error(found.corrected, goal_, speed_up)
-        best = self._closest.of([plain, other], found.corrected).frame
+            yield self.own(f"searched, {goal_:.3g}×", PLAIN, trusted)
+        others = (
+            self._of_least_error(kind, goal_, speed_up) for kind in (found.plain, found.corrected)
+        )
+        best = self._closest.of([trusted, *others]).frame
         yield self.own(f"two taps, {goal_:.3g}×", TWO_TAPS, best.schedule, best.correction)
 
     @cached_property
     def _closest(self) -> Closest:
-        settings = self._settings
-        return Closest(
-            self._model,
-            self._frame,
-            self._costs,
-            settings.calibration,
-            settings.influence,
-            self._progress,
-            self._spent,
-        )
+        shown = self._settings.calibration
+        return Closest(self._model, self._frame, shown, self._progress, self._spent)
 
     def _of_least_error(
-        self, found: Influence, goal_: float, speed_up: Callable[[Method], float]
+        self,
+        found: Influence,
+        goal_: float,
+        speed_up: Callable[[Method], float],
+        *,
+        trust: bool = False,
     ) -> Schedule:
         def at(wanted: float) -> Schedule:
             with self._spent("searched"):
-                return aimed(found, self._graph, self._costs, wanted)
+                return aimed(found, self._graph, self._costs, wanted, trust=trust)
 
         return measured_at(goal_, at, lambda made: speed_up(self.own("", PLAIN, made)))
 

@@ -34,6 +34,7 @@ SETTINGS = CalibrationSettings(
     deltas=(0.2,),
     batches=(1,),
     screening_pictures=1,
+    rounds=1,
 )
 
 
