@@ -36,6 +36,7 @@ DELTAS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.2)
 INTERVALS = (2, 3, 5)
 HOPE = 4.0
 RESTS = (0.75,)
+ALL, EVEN, ODD = slice(None), slice(0, None, 2), slice(1, None, 2)
 MOST_CALLS = 20
 ROLE_SETS = {"attn": PAPER_ROLES, "residual": RESIDUAL, "all": EVERY_LAYER}
 
@@ -76,14 +77,19 @@ def _all(profile: ChangeProfile, graph: UnitGraph, deltas: Sequence[float]) -> I
 
 
 def optimal(
-    influence: Influence, graph: UnitGraph, costs: StageCosts, most_rows: int | None = None
+    influence: Influence,
+    graph: UnitGraph,
+    costs: StageCosts,
+    most_rows: int | None = None,
+    prices: slice = ALL,
 ) -> tuple[Candidate, ...]:
     """Return the schedules of least expected error for their time, from dear to cheap.
 
     Each is called by the share of the unit time that it spends, and has no more than `most_rows`
-    different rows.
+    different rows. `prices` are those of a frontier's prices of time that are tried.
     """
-    found = (one.schedule for one in Search(influence, graph, costs, most_rows).frontier())
+    search = Search(influence, graph, costs, most_rows)
+    found = (one.schedule for one in search.frontier(search.prices()[prices]))
     spent = ((s, costs.compute_fraction(s.steps, s.unit_runs)) for s in found)
     return tuple(Candidate(f"optimal-{fraction:.3f}", s) for s, fraction in spent)
 
@@ -99,7 +105,7 @@ def hopeful(
 
     Far better means less than 1 / `slack` of the expected squared error.
     """
-    table = Table(influence, graph)
+    table = Table.to_choose_by(influence, graph)
     errors = {c.schedule: table.of(c.schedule) for c in found}
 
     def place(candidate: Candidate) -> tuple[float, float]:
@@ -110,6 +116,23 @@ def hopeful(
     least = accumulated((errors[c.schedule] for c in rising), min)
     pairs = zip(rising, least, strict=True)
     return tuple(c for c, lowest in pairs if errors[c.schedule] <= slack * lowest)
+
+
+def promising(plans: Iterable[Plan], judged: Sequence[Plan], costs: CostModel) -> tuple[Plan, ...]:
+    """Return the plans that might be the best for their time.
+
+    None is, where a judged plan that takes no longer is as good as the uncached run of the same
+    solver and steps: a cached run comes as close at best.
+    """
+    best = {(p.solver, p.steps): p.quality.value for p in judged if p.schedule.is_uncached}
+    known = [(costs.total_ms(p.steps, p.unit_runs), p.quality.value) for p in judged]
+
+    def may_win(plan: Plan) -> bool:
+        ms = costs.total_ms(plan.steps, plan.unit_runs)
+        quickest = max((quality for took, quality in known if took <= ms), default=0.0)
+        return best.get((plan.solver, plan.steps), 1.0) > quickest
+
+    return tuple(plan for plan in plans if may_win(plan))
 
 
 def resting(plans: Iterable[Plan], graph: UnitGraph) -> tuple[Plan, ...]:

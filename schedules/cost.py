@@ -180,6 +180,11 @@ class CostModel:
         return self.at(batch).tail_ms * (self.drift.p95 - self.drift.median)
 
     @property
+    def largest(self) -> int:
+        """The largest batch size that was measured."""
+        return self.by_batch[-1][0]
+
+    @property
     def preview_ms(self) -> float:
         """Predict the median milliseconds one preview of one image adds to a run."""
         stage = self.at(1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
     Computes = NDArray[np.bool_]
     Effects = NDArray[np.float64]
+
+
+# Sums of many effects can be small on the few projections there are by chance, and a search finds
+# the schedules whose are: this share of an error is that of the sums, the rest of effects alone.
+TOGETHER = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,6 +58,28 @@ class Influence:
         """How many steps back a value was measured at most."""
         return int(self.effects.shape[2])
 
+    def joined(self, other: Influence) -> Influence:
+        """Return what was measured here and there together, of the same units, steps and lags."""
+        return Influence(np.concatenate([self.effects, other.effects], axis=-1))
+
+    def levelled(self) -> Influence:
+        """Return the same with every projection counting alike.
+
+        Otherwise the few pictures that any reuse changes much decide alone.
+        """
+        own = np.square(self.effects[:, :, 0]).mean((0, 1), dtype=np.float64)
+        usual = own.mean()
+        factors = np.sqrt(usual / np.where(own > 0, own, usual)) if usual > 0 else np.ones_like(own)
+        return Influence((self.effects * factors).astype(np.float32))
+
+
+@dataclass(frozen=True, slots=True)
+class Influences:
+    """Influence of reuses as they are, and of reuses that a fitted correction brings close."""
+
+    plain: Influence
+    corrected: Influence
+
 
 def expected_error(influence: Influence, schedule: Schedule, graph: UnitGraph) -> float:
     """Return the expected squared error of a picture under a schedule, to first order."""
@@ -62,16 +89,29 @@ def expected_error(influence: Influence, schedule: Schedule, graph: UnitGraph) -
 class Table:
     """Prices schedules given as arrays, steps × units; remembers what each row leaves alive.
 
-    Rows must hold no dead work. A value older than the longest lag makes the error infinite.
+    Rows must hold no dead work. A value older than the longest lag makes the error infinite. The
+    share `together` of an error is that of the summed effects, the rest that of each alone.
     """
 
-    def __init__(self, influence: Influence, graph: UnitGraph) -> None:
+    @classmethod
+    def to_choose_by(cls, influence: Influence, graph: UnitGraph) -> Self:
+        """Return the table that schedules are to be chosen by: chance and few pictures count less.
+
+        Its errors are for comparing schedules, not those of a picture.
+        """
+        return cls(influence.levelled(), graph, TOGETHER)
+
+    def __init__(self, influence: Influence, graph: UnitGraph, together: float = 1.0) -> None:
         if influence.units != len(graph):
             raise InvalidProfile(f"{influence.units} units measured, the UNet has {len(graph)}")
         self._graph = graph
+        self._together = together
         self._longest = influence.longest_lag
-        # One more lag and one more projection: reuses that are too old are counted there.
-        self._effects = np.pad(influence.effects, ((0, 0), (0, 0), (0, 1), (0, 1)))
+        # Behind the projections: each effect's own square, and whether a reuse is too old, which
+        # is told by a lag of its own.
+        alone = np.square(influence.effects).mean(-1, keepdims=True)
+        effects = np.concatenate([influence.effects, alone], -1)
+        self._effects = np.pad(effects, ((0, 0), (0, 0), (0, 1), (0, 1)))
         self._effects[:, :, -1, -1] = 1
         self._live: dict[bytes, Computes] = {}
         self._steps = np.arange(influence.steps)[:, None]
@@ -89,7 +129,7 @@ class Table:
 
     def error(self, computes: Computes) -> float:
         """Return the expected squared error of a picture."""
-        return float(_squared(self._total(computes)[None])[0])
+        return float(self._squared(self._total(computes)[None])[0])
 
     def errors(self, computes: Computes, step: int, rows: Computes) -> NDArray[np.float64]:
         """Return the error with each of `rows`, N × units, in place of the one at `step`.
@@ -101,7 +141,7 @@ class Table:
         here = self._at(np.full(len(before), step), step - before)
         now = computes[step]
         rest = self._total(computes) - self._share(now[None], here, stale, fresh)[0]
-        return _squared(rest + self._share(rows, here, stale, fresh))
+        return self._squared(rest + self._share(rows, here, stale, fresh))
 
     def _share(self, rows: Computes, here: Effects, stale: Effects, fresh: Effects) -> Effects:
         live = np.stack([self.live(row) for row in rows])
@@ -133,15 +173,15 @@ class Table:
         lags = np.minimum(s - sources[s, u], self._longest + 1)
         return np.asarray(self._effects[u, s, lags - 1].sum(0, dtype=np.float64))
 
+    def _squared(self, effects: Effects) -> NDArray[np.float64]:
+        sums, alone = np.square(effects[:, :-2]).mean(1), effects[:, -2]
+        errors = self._together * sums + (1 - self._together) * alone
+        return np.where(effects[:, -1] > 0.5, np.inf, errors)
+
 
 def _last(computes: Computes) -> NDArray[np.int64]:
     """Return the last step at which each unit computes."""
     return np.asarray(len(computes) - 1 - computes[::-1].argmax(0))
-
-
-def _squared(effects: Effects) -> NDArray[np.float64]:
-    errors = np.square(effects[:, :-1]).mean(1)
-    return np.where(effects[:, -1] > 0.5, np.inf, errors)
 
 
 def spent_ms(computes: Computes, unit_ms: NDArray[np.float64]) -> float:

@@ -83,6 +83,11 @@ class Schedule:
         return len(self.computes[0])
 
     @property
+    def is_uncached(self) -> bool:
+        """Whether every unit computes at every step."""
+        return all(all(row) for row in self.computes)
+
+    @property
     def unit_runs(self) -> tuple[int, ...]:
         """How often each unit computes."""
         return tuple(sum(column) for column in zip(*self.computes, strict=True))

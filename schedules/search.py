@@ -7,6 +7,7 @@ what feeds it free, the search takes into account.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import permutations
 from typing import TYPE_CHECKING
@@ -32,6 +33,11 @@ if TYPE_CHECKING:
 SWEEPS = 12
 TINY = 1e-9
 PRICES = 14
+BISECTIONS = 10
+# Of what is found within a time, so many use up what is left of it.
+FILLED = 3
+# How far below the cheapest price of a frontier the one that meets a time may lie.
+WIDER = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +87,8 @@ class Search:
     """Looks for schedules of least error + price × time, a row at a time.
 
     A GPU that replays one recording for each different row has room for a few: there are then no
-    more than `most_rows`. Raises InvalidProfile or InvalidCosts when measurements are of another
-    UNet.
+    more than `most_rows`. Errors are those of `table`, by default of one to choose by. Raises
+    InvalidProfile or InvalidCosts when measurements are of another UNet.
     """
 
     def __init__(
@@ -91,14 +97,20 @@ class Search:
         graph: UnitGraph,
         costs: StageCosts,
         most_rows: int | None = None,
+        table: Table | None = None,
     ) -> None:
         self._most_rows = influence.steps if most_rows is None else max(most_rows, 1)
-        self._table = Table(influence, graph)
+        self._table = table or Table.to_choose_by(influence, graph)
         if len(costs.unit_ms) != influence.units:
             raise InvalidCosts(f"{len(costs.unit_ms)} units timed, {influence.units} measured")
-        self._influence = influence
+        self._influence = influence if table else influence.levelled()
         self._unit_ms = np.array(costs.unit_ms)
         self._outputs = graph.with_role(*OUTPUT_ROLES)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Steps and units of what is searched for."""
+        return self._influence.steps, self._influence.units
 
     def frontier(self, prices: Sequence[float] | None = None) -> tuple[Found, ...]:
         """Return schedules from dear to cheap, one for each price at most."""
@@ -124,6 +136,48 @@ class Search:
         """Return the best of the searches from `begin` and from each unit's own optimum."""
         starts = (begin, self._alone(price))
         return min((self._descend(c, price) for c in starts), key=lambda c: self._worth(c, price))
+
+    def near(self, begin: Schedule, most_ms: float) -> Found | None:
+        """Return the best of `begin` and what is found from there that takes `most_ms` at most."""
+        start = self._lean(np.array(begin.computes))
+        low, *_, high = self.prices() * 2  # there may be a single price
+        low, found = low / WIDER, [self._found(start)]
+        for _ in range(BISECTIONS):
+            price = math.sqrt(low * high)
+            found.append(self._found(self._merged(self.best(price, start), price)))
+            low, high = (low, price) if found[-1].unit_ms <= most_ms else (price, high)
+        quick = {one.schedule: one for one in found if one.unit_ms <= most_ms * (1 + TINY)}
+        rising = sorted(quick.values(), key=lambda one: one.error)
+        filled = (self._filled(one, most_ms) for one in rising[:FILLED])
+        return min(filled, key=lambda one: one.error, default=None)
+
+    def _filled(self, one: Found, most_ms: float) -> Found:
+        """Let more units compute, one by one, while that helps and there is time."""
+        computes, error = np.array(one.schedule.computes), one.error
+        while (more := self._one_more(computes, most_ms, error)) is not None:
+            computes, error = more
+        return self._found(computes)
+
+    def _one_more(
+        self, computes: Computes, most_ms: float, error: float
+    ) -> tuple[Computes, float] | None:
+        """Return the table with the one more compute that lowers the error most, if any does."""
+        if self._most_rows < len(computes) and len(np.unique(computes, axis=0)) >= self._most_rows:
+            return None
+        best, spent = None, spent_ms(computes, self._unit_ms)
+        for step in range(1, len(computes)):
+            rows = self._with_one_more(computes[step])
+            fits = spent + (rows ^ computes[step]) @ self._unit_ms <= most_ms * (1 + TINY)
+            errors = np.where(fits, self._table.errors(computes, step, rows), np.inf)
+            if errors.min() < error * (1 - TINY):
+                best, error = computes.copy(), float(errors.min())
+                best[step] = rows[errors.argmin()]
+        return None if best is None else (best, error)
+
+    def _with_one_more(self, row: Computes) -> Computes:
+        """Return the rows in which one unit more computes; `row` again where that is dead work."""
+        rows = row | np.eye(len(row), dtype=bool)
+        return np.stack([one & self._table.live(one) for one in rows])
 
     def _merged(self, computes: Computes, price: float) -> Computes:
         """Let steps follow the rows of others, those first that lose least, until few are left."""

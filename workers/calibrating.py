@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from importlib.resources import files
 from time import monotonic
@@ -72,14 +73,24 @@ def prompts_from(path: Path | None) -> tuple[str, ...]:
     return tuple(line for line in source.read_text().splitlines() if line.strip())
 
 
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How much a calibration looks at and for how long, as `CalibrationSettings` says."""
+
+    pictures: int
+    most_rows: int | None
+    rounds: int
+    moves_minutes: float
+    train_minutes: float
+
+
 def run(
     source: str,
     size: tuple[int, int] | None,
     guidance_scale: float,
     prompts: Path | None,
     seeds: int,
-    pictures: int,
-    most_rows: int | None,
+    effort: Effort,
     out: Path | None,
 ) -> None:
     """Calibrate a model and write its files; prints where they are."""
@@ -92,10 +103,13 @@ def run(
         guidance_scale,
         prompts_from(prompts),
         seeds=seeds,
-        quality_pictures=pictures,
-        influence_pictures=pictures,
-        correction_pictures=pictures,
-        most_rows=most_rows,
+        quality_pictures=effort.pictures,
+        influence_pictures=effort.pictures,
+        correction_pictures=effort.pictures,
+        most_rows=effort.most_rows,
+        rounds=effort.rounds,
+        moves_minutes=effort.moves_minutes,
+        train_minutes=effort.train_minutes,
     )
     calibrate_into(out or model.folder / FOLDER, model, settings, console)
 

@@ -28,6 +28,10 @@ class CalibrationSettings:
     dropped after a few. Corrections are fitted to the last
     `correction_pictures`, which are others than those judged where there are enough. Searched
     schedules have at most `most_rows` different rows.
+
+    `rounds` is how often influence is measured again along the best plans' own runs. For
+    `moves_minutes` single moves of the best plans are judged by pictures, for `train_minutes` the
+    correction of each is trained on.
     """
 
     width: int
@@ -44,6 +48,9 @@ class CalibrationSettings:
     influence_pictures: int = 32
     correction_pictures: int = 32
     most_rows: int | None = None
+    rounds: int = 0
+    moves_minutes: float = 0.0
+    train_minutes: float = 0.0
     influence: InfluenceSettings = field(default_factory=InfluenceSettings)
 
     def __post_init__(self) -> None:
@@ -76,6 +83,12 @@ class CalibrationSettings:
     def frame(self, solver: str, schedule: Schedule) -> Frame:
         """Return what pictures of this calibration share."""
         return Frame(self.width, self.height, self.guidance_scale, solver, schedule)
+
+    def shown(self, number: int, count: int) -> list[Prompt]:
+        """Return `count` pictures for the `number`-th look, others than for the one before."""
+        requests = self.requests
+        start = number * count % len(requests)
+        return [*requests[start:], *requests[:start]][:count]
 
     @property
     def requests(self) -> list[Prompt]:

@@ -29,19 +29,26 @@ from workers.command_options import (
               help="How many of them tell quality: fewer are quicker, and rougher.")  # fmt: skip
 @click.option("--most-rows", type=click.IntRange(1),
               help="Most different steps of a searched schedule.")  # fmt: skip
+@click.option("--rounds", type=click.IntRange(0), default=0, show_default=True,
+              help="Of search along the best plans' own runs.")  # fmt: skip
+@click.option("--moves-minutes", type=click.FloatRange(0), default=0.0, show_default=True,
+              help="Move single units of the best plans for so long.")  # fmt: skip
+@click.option("--train-minutes", type=click.FloatRange(0), default=0.0, show_default=True,
+              help="Train the correction of each of the best plans.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), help="Default: blockcache/ in the model.")
 def calibrate(
     model: str, size: str | None, guidance_scale: float, prompts: Path | None, seeds: int,
-    pictures: int, most_rows: int | None, out: Path | None,
+    pictures: int, most_rows: int | None, rounds: int, moves_minutes: float,
+    train_minutes: float, out: Path | None,
 ) -> None:  # fmt: skip
     """Measure change profiles, costs and plans of a model on this device; write its plan book.
 
     Interrupted in any way, the same command goes on where it was.
     """
-    from workers.calibrating import run
+    from workers.calibrating import Effort, run
 
-    wanted = size_of(size) if size else None
-    run(model, wanted, guidance_scale, prompts, seeds, pictures, most_rows, out)
+    effort = Effort(pictures, most_rows, rounds, moves_minutes, train_minutes)
+    run(model, size_of(size) if size else None, guidance_scale, prompts, seeds, effort, out)
 
 
 @click.command(
@@ -51,7 +58,8 @@ def calibrate(
 @click.option("--store-url", envvar="BLOCKCACHE_STORE_URL", required=True)
 @click.option("--plans", type=click.Path(path_type=Path), help="Folder of the plan book.")
 @click.option("--size", default=None, help="Picture size, e.g. 512x512; default: the model's own.")
-@click.option("--max-batch", type=click.IntRange(1, 64), help="Most pictures at once.")
+@click.option("--max-batch", type=click.IntRange(1, 64),
+              help="Most pictures at once; default: measured.")  # fmt: skip
 @click.option("--threads", type=click.IntRange(1), help="CPU threads; default: measured.")
 @click.option("--nice", type=click.IntRange(0, 19), default=0, envvar="BLOCKCACHE_WORKER_NICE",
               show_default=True, help="Lower the priority.")  # fmt: skip

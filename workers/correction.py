@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from workers.pipeline import Model
     from workers.sampler import Frame
 
-TERMS = {"closed-form": 2, "trained": 2, "two-tap": 3}
+TERMS = {"closed-form": 2, "trained": 2, "two-tap": 3, "two-tap-trained": 3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Origin:
 class Correction:
     """The corrections of every reuse in one schedule; equal when their ids and origins are.
 
-    `terms[unit]` is K × reuses × C: γ − 1, β and, for the kind "two-tap", δ, so that zeros change
+    `terms[unit]` is K × reuses × C: γ − 1, β and, for kinds of two taps, δ, so that zeros change
     nothing; the reuses are the unit's own, in the schedule's order. `id` names the content.
     """
 

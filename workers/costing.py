@@ -86,14 +86,21 @@ def measure_costs(
     steps, steps that reuse all residual units, and the units in them are timed in turn, and medians
     kept. Unit times are scaled so that with the fixed part they make a full step exactly.
     """
-    graph = model.units.graph
-    frame = Frame(width, height, guidance_scale, "dpmpp_2m", all_compute(1, graph))
     measured = []
     for batch in batches:
-        bench = Bench(model, frame, "a red apple", batch)
-        measured.append((batch, _stage_costs(bench, seconds / batch)))
+        costs = batch_costs(model, width, height, guidance_scale, batch, seconds)
+        measured.append((batch, costs))
         on_batch(batch)
     return CostModel(tuple(measured))
+
+
+def batch_costs(
+    model: Model, width: int, height: int, guidance_scale: float, batch: int, seconds: float
+) -> StageCosts:
+    """Measure what `measure_costs` does for one batch size, for about `seconds` ÷ `batch`."""
+    schedule = all_compute(1, model.units.graph)
+    frame = Frame(width, height, guidance_scale, "dpmpp_2m", schedule)
+    return _stage_costs(Bench(model, frame, "a red apple", batch), seconds / batch)
 
 
 @torch.inference_mode()

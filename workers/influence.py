@@ -1,23 +1,28 @@
-"""Measure what every reuse would do to the finished picture, from one uncached run with gradients.
+"""Measure what every reuse would do to the finished picture, from one run with gradients.
 
 For a random projection of the picture, one backward pass gives its derivative with respect to every
 unit's value at every step; the product with the difference of two values is the first-order effect
-of using one for the other.
+of using one for the other, and with what a correction leaves of that difference that of using the
+corrected one.
+
+The run may be a cached one: at each step the uncached UNet is called on the x_t that it has
+reached, and gives values and derivatives; the cached one gives the step.
 """
 
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch.utils.checkpoint import checkpoint
 
-from schedules.influence import Influence
-from schedules.rules import all_compute
-from workers.sampler import Walk, encode, initial_latents
+from schedules.influence import Influence, Influences
+from workers.cached_unet import cache_run, installed
+from workers.lag_errors import LagErrors, as_far_back
+from workers.sampler import Walk, encode, following, initial_latents
 from workers.units import replaced_forward
 
 if TYPE_CHECKING:
@@ -27,6 +32,9 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module
 
+    from schedules.schedule import Schedule
+    from workers.cached_unet import CacheRun
+    from workers.lag_errors import Before
     from workers.pipeline import Model
     from workers.sampler import Frame, Prompt
     from workers.units import UNetUnits, UnitModule
@@ -59,34 +67,49 @@ def measure_influence(
     frame: Frame,
     settings: InfluenceSettings,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
-) -> Influence:
+) -> Influences:
     """Return the influence of all reuses over all requests, each with its own projections.
 
-    `frame` gives size, guidance, solver and number of steps; its schedule is not followed.
+    It is measured along the frame's own run, cached and corrected if it is; nothing but that of
+    an uncached one is known of how old the values before are, which are then taken to be as old
+    again.
     """
-    schedule = all_compute(frame.schedule.steps, model.units.graph)
-    uncached = replace(frame, schedule=schedule, correction=None)
     measured = []
     for start in range(0, len(requests), settings.batch):
         batch = requests[start : start + settings.batch]
-        measured.append(_measured(model, batch, uncached, settings, seed=start))
+        measured.append(_measured(model, batch, frame, settings, seed=start))
         progress(min(start + settings.batch, len(requests)), len(requests))
-    return Influence(np.concatenate(measured, axis=-1))
+    plain, corrected = (np.concatenate(kind, axis=-1) for kind in zip(*measured, strict=True))
+    return Influences(Influence(plain), Influence(corrected))
 
 
 def _measured(
     model: Model, requests: Sequence[Prompt], frame: Frame, settings: InfluenceSettings, seed: int
-) -> NDArray[np.float32]:
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return effects of one batch: units × steps × lags × (projections · pictures)."""
     taps = Taps(model.units, frame.schedule.steps)
     generator = torch.Generator().manual_seed(seed)
     effects = []
-    with taps.attached():  # to the end: what is recomputed on the way back is watched again
-        picture = _observed_picture(model, requests, frame, settings, taps)
-        for left in reversed(range(settings.projections)):
-            gradients = _projected(picture, taps, generator, keep=left > 0)
-            effects.append(taps.effects(gradients, settings.longest_lag, len(requests)))
-    return torch.cat(effects, -1).float().cpu().numpy()
+    picture = _observed_picture(model, requests, frame, settings, taps)
+    left = taps.lag_errors(settings.longest_lag, _before(frame.schedule))
+    with taps.attached():  # what is recomputed on the way back is watched again
+        for rest in reversed(range(settings.projections)):
+            gradients = _projected(picture, taps, generator, keep=rest > 0)
+            effects.append(taps.effects(gradients, settings.longest_lag, len(requests), left))
+    plain, corrected = zip(*effects, strict=True)
+    return torch.cat(plain, -1).cpu().numpy(), torch.cat(corrected, -1).cpu().numpy()
+
+
+def _before(schedule: Schedule) -> Before:
+    """Return which computed value precedes another in a schedule."""
+    if schedule.is_uncached:
+        return as_far_back
+
+    def computed_before(unit: int, source: int, _lag: int) -> int | None:
+        earlier = (s for s in reversed(range(source)) if schedule.computes[s][unit])
+        return next(earlier, None)
+
+    return computed_before
 
 
 def _projected(
@@ -103,10 +126,21 @@ def _observed_picture(
         conditioning = encode(model, requests, frame)
         noise = initial_latents(model, requests, frame)
     walk = Walk(model, conditioning, noise, frame)
+    run = cache_run(model.units, frame.schedule, following(model, frame))
     frugal = settings.frugal_with(model.pipe.unet, frame.schedule.steps)
     for step in range(frame.schedule.steps):
-        walk.advance(step, _predicted(walk, step, taps, frugal=frugal))
+        prediction = _predicted(walk, step, taps, frugal=frugal)
+        if not frame.schedule.is_uncached:
+            prediction = prediction + (_cached(model, walk, run, step) - prediction).detach()
+        walk.advance(step, prediction)
     return model.family.reveal(model.pipe, walk.latents)
+
+
+@torch.no_grad()
+def _cached(model: Model, walk: Walk, run: CacheRun, step: int) -> Tensor:
+    run.begin_step(step)
+    with installed(model.units, run):
+        return walk.predict(step)
 
 
 def _predicted(walk: Walk, step: int, taps: Taps, *, frugal: bool) -> Tensor:
@@ -114,10 +148,11 @@ def _predicted(walk: Walk, step: int, taps: Taps, *, frugal: bool) -> Tensor:
         taps.step = step  # again when the step is recomputed on the way back
         return walk.predict(step, latents)
 
-    if not frugal:
-        return predict(walk.latents)
-    recomputed: Tensor = checkpoint(predict, walk.latents, use_reentrant=False)
-    return recomputed
+    with taps.attached():
+        if not frugal:
+            return predict(walk.latents)
+        recomputed: Tensor = checkpoint(predict, walk.latents, use_reentrant=False)
+        return recomputed
 
 
 class Taps:
@@ -172,14 +207,37 @@ class Taps:
             self._zeros[key] = torch.zeros_like(value, requires_grad=True)
         return value + self._zeros[key]
 
-    def effects(self, gradients: Sequence[Tensor], longest: int, pictures: int) -> Tensor:
-        """Return units × steps × lags × pictures; both guidance halves count for their picture."""
-        units = len(self._units.graph)
-        found = torch.zeros(units, self._steps, longest, pictures, device=gradients[0].device)
-        for place, gradient in enumerate(gradients):
-            u, s = divmod(place, self._steps)
+    def lag_errors(self, longest: int, before: Before) -> list[LagErrors]:
+        """Fit corrections to the reuses of every unit."""
+        return [
+            LagErrors(
+                u,
+                [self._values[u, s] for s in range(self._steps)],
+                longest,
+                before,
+                tokens_last=entry.tokens_last,
+            )
+            for u, entry in enumerate(self._units.modules)
+        ]
+
+    def effects(
+        self, gradients: Sequence[Tensor], longest: int, pictures: int, left: Sequence[LagErrors]
+    ) -> tuple[Tensor, Tensor]:
+        """Return units × steps × lags × pictures of reuses as they are, and corrected.
+
+        Both guidance halves count for their picture.
+        """
+        units, steps = len(self._units.graph), self._steps
+        of_unit = [gradients[u * steps : (u + 1) * steps] for u in range(units)]
+        plain = torch.stack([self._plain(u, of_unit[u], longest) for u in range(units)])
+        corrected = torch.stack([e.effects(of_unit[u], longest) for u, e in enumerate(left)])
+        halves = (units, steps, longest, -1, pictures)
+        return plain.view(halves).sum(3), corrected.view(halves).sum(3)
+
+    def _plain(self, u: int, gradients: Sequence[Tensor], longest: int) -> Tensor:
+        found = torch.zeros(self._steps, longest, len(gradients[0]), device=gradients[0].device)
+        for s, gradient in enumerate(gradients):
             for lag in range(1, min(longest, s) + 1):
                 change = self._values[u, s - lag] - self._values[u, s]
-                products = (gradient * change).float().flatten(1).sum(1)
-                found[u, s, lag - 1] = products.view(-1, pictures).sum(0)
+                found[s, lag - 1] = (gradient * change).float().flatten(1).sum(1)
         return found

@@ -19,10 +19,10 @@ from app.contract.settings import QueueSettings
 from app.contract.tracing import open_tracing
 from app.contract.worker_queue import RedisWorkerQueue
 from workers.batch import Desk
+from workers.batch_sizes import Sized, measure_sizes
 from workers.calibration_files import FOLDER, load_book, load_corrections
 from workers.capturing import CudaCapturer
 from workers.colouring import colours_of
-from workers.costing import measure_costs
 from workers.errors import CalibrationError, ModelError
 from workers.graphs import Graphs
 from workers.job_traces import JobTraces
@@ -42,14 +42,13 @@ if TYPE_CHECKING:
     from workers.pipeline import Model
 
 log = logging.getLogger(__name__)
-MAX_BATCH = {"cpu": 4, "cuda": 8}
 COSTS_S = 0.6
 SERVICE = "blockcache-worker"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerSettings:
-    """What a worker is told. `max_batch` and `dtype` None mean what suits the device.
+    """What a worker is told. `max_batch` None means as many as are worth it, `dtype` what suits.
 
     Port 0: no metrics. `graphs`: whether steps are recorded as CUDA graphs, where there is CUDA.
     `nice`: by how much it yields the processor to others.
@@ -125,13 +124,12 @@ def prepare(model: Model, settings: WorkerSettings) -> tuple[Desk, WorkerCard]:
         name: correction.to(model.device, model.dtype)
         for name, correction in load_corrections(folder, book).items()
     }
-    max_batch = settings.max_batch or MAX_BATCH[model.device.type]
     guidance_scale = float(book.made.get("guidance_scale", 7.5))
-    batches = [2**k for k in range(max_batch.bit_length())]
-    shape = (model, width, height, guidance_scale, batches)
-    costs = measure_costs(*shape, COSTS_S)
-    cuda = model.device.type == "cuda"
-    memory = measure_memory(*shape, CudaMeter(model.device)) if cuda else None
+    meter = CudaMeter(model.device) if model.device.type == "cuda" else None
+    sized = Sized(width, height, guidance_scale, COSTS_S)
+    costs = measure_sizes(model, sized, meter, settings.max_batch)
+    shape = (model, width, height, guidance_scale, [size for size, _ in costs.by_batch])
+    memory = None if meter is None else measure_memory(*shape, meter)
     worker = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     card = WorkerCard(
         worker=worker,
@@ -143,7 +141,7 @@ def prepare(model: Model, settings: WorkerSettings) -> tuple[Desk, WorkerCard]:
         dtype=str(model.dtype).removeprefix("torch."),
         book=book.digest,
         costs=costs,
-        max_batch=max_batch,
+        max_batch=costs.largest,
     )
     graphs = _graphs(model.device, wanted=settings.graphs)
     return Desk(worker, model, book, costs, corrections, graphs=graphs, memory=memory), card

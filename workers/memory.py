@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from workers.pipeline import Model
 
 STEPS = 3
+# Of the device's memory, what a batch leaves free for graphs and everything else.
+USABLE = 0.8
 
 
 class Meter(Protocol):
@@ -33,6 +35,9 @@ class Meter(Protocol):
 
     def peak_bytes(self) -> int:
         """Return what was taken at most since `begin`."""
+
+    def usable_bytes(self) -> int:
+        """Return what may be taken."""
 
 
 class CudaMeter:
@@ -52,6 +57,11 @@ class CudaMeter:
     def peak_bytes(self) -> int:
         """Return what was taken at most since `begin`."""
         return torch.cuda.max_memory_allocated(self._device)
+
+    def usable_bytes(self) -> int:
+        """Return what may be taken: most of what is free or held already."""
+        free_bytes, _ = torch.cuda.mem_get_info(self._device)
+        return int(USABLE * (free_bytes + torch.cuda.memory_reserved(self._device)))
 
 
 def measure_memory(

@@ -113,7 +113,7 @@ def denoise(
     After that, before every further step, `between(step)` is asked for what comes first, None for
     nothing: the UNet and the graphs are free meanwhile, and what follows does not depend on it.
     """
-    run = cache_run(model.units, frame.schedule, _correction(model, frame))
+    run = cache_run(model.units, frame.schedule, following(model, frame))
     walk, unet = Walk(model, conditioning, latents, frame), model.pipe.unet
     graphs = graphs or Graphs()
     asked = _Asked(on_step, on_denoised, between, _DeviceSteps(model.device))
@@ -161,7 +161,8 @@ def _until_interrupted(
     return None
 
 
-def _correction(model: Model, frame: Frame) -> Correction | None:
+def following(model: Model, frame: Frame) -> Correction | None:
+    """Return the frame's correction as the model takes it; raises CalibrationError as `denoise`."""
     if frame.correction is None:
         return None
     frame.correction.require(model, frame)

@@ -12,15 +12,16 @@ from workers.images import to_pixels
 from workers.sampler import always, decode, denoise, encode, initial_latents
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from schedules.schedule import Schedule
     from workers.calibration_settings import CalibrationSettings
     from workers.correction import Correction
     from workers.pipeline import Model
-    from workers.sampler import Frame, OnStep, Prompt
+    from workers.sampler import OnStep
 
 
 class Studio:
@@ -41,15 +42,28 @@ class Studio:
         correction: Correction | None = None,
     ) -> NDArray[np.uint8]:
         """Return the first `count` pictures, B × H × W × 3."""
+        chunks = self._chunks(solver, schedule, count, on_step, correction)
+        return np.concatenate([to_pixels(decode(self._model, latents)) for latents in chunks])
+
+    @torch.inference_mode()
+    def latents(
+        self, solver: str, schedule: Schedule, count: int, correction: Correction | None = None
+    ) -> Tensor:
+        """Return the final latents of the first `count` pictures."""
+        return torch.cat(list(self._chunks(solver, schedule, count, always, correction)))
+
+    def _chunks(
+        self,
+        solver: str,
+        schedule: Schedule,
+        count: int,
+        on_step: OnStep,
+        correction: Correction | None,
+    ) -> Iterator[Tensor]:
         frame = replace(self._settings.frame(solver, schedule), correction=correction)
         requests = self._settings.requests[:count]
-        chunks = [requests[i : i + self._batch] for i in range(0, count, self._batch)]
-        return np.concatenate([self._chunk(chunk, frame, on_step) for chunk in chunks])
-
-    def _chunk(
-        self, requests: Sequence[Prompt], frame: Frame, on_step: OnStep
-    ) -> NDArray[np.uint8]:
-        conditioning = encode(self._model, requests, frame)
-        start = initial_latents(self._model, requests, frame)
-        latents, _ = denoise(self._model, conditioning, start, frame, on_step)
-        return to_pixels(decode(self._model, latents))
+        for start in range(0, len(requests), self._batch):
+            chunk = requests[start : start + self._batch]
+            conditioning = encode(self._model, chunk, frame)
+            noise = initial_latents(self._model, chunk, frame)
+            yield denoise(self._model, conditioning, noise, frame, on_step)[0]

@@ -44,7 +44,7 @@ class TrainingSettings:
 
 
 class Training:
-    """Trains the correction of the frame's schedule, starting from one that changes nothing.
+    """Trains the correction of the frame's schedule, from the frame's own, or one of no change, on.
 
     Iteration i takes the texts in turn and every picture from a seed of its own, so that training
     continued from its `terms`, `optimiser` state and `iteration` is as if never interrupted.
@@ -56,9 +56,14 @@ class Training:
         self._model, self._frame, self._texts, self._batch = model, frame, texts, settings.batch
         self._work = frame.schedule.work(model.units.graph)
         self._teacher = CacheRun(all_compute(1, model.units.graph), model.units)
-        self.origin = Origin.of(model, frame, "trained")
-        start = identity(self.origin, frame.schedule, model.units).terms
-        self.terms = {name: nn.Parameter(table.float()) for name, table in start.items()}
+        begun = frame.correction
+        self._two_taps = begun is not None and begun.is_two_tap
+        self.origin = Origin.of(model, frame, "two-tap-trained" if self._two_taps else "trained")
+        start = begun or identity(self.origin, frame.schedule, model.units)
+        self.terms = {
+            name: nn.Parameter(table.to(model.device).float())
+            for name, table in start.terms.items()
+        }
         self.optimiser = torch.optim.AdamW(
             self.terms.values(), settings.learning_rate, weight_decay=settings.weight_decay
         )
@@ -93,7 +98,7 @@ class Training:
             walk = Walk(model, encode(model, prompts, frame), noise, frame)
         terms = {name: table.to(model.dtype) for name, table in self.terms.items()}
         fixes = fixes_of(Correction("", self.origin, terms), frame.schedule, model.units)
-        run = CacheRun(frame.schedule, model.units, fixes)
+        run = CacheRun(frame.schedule, model.units, fixes, two_taps=self._two_taps)
         return sum(self._step(step, walk, run) for step in range(frame.schedule.steps))
 
     def _step(self, step: int, walk: Walk, run: CacheRun) -> float:

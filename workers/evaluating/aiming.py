@@ -10,23 +10,22 @@ import numpy as np
 
 from schedules.influence import Table
 from schedules.schedule import Schedule
-from schedules.search import Search
+from schedules.search import BISECTIONS, WIDER, Search
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from schedules.cost import StageCosts
     from schedules.influence import Influence
     from schedules.units import UnitGraph
 
-BISECTIONS = 10
-# How far below the cheapest price that a calibration tries the wanted one may lie.
-WIDER = 100
 CLOSE = math.log(1.03)
 # Of the paper's threshold: changes of all steps sum up to less.
 LARGEST_DELTA = 20.0
 DELTA_BISECTIONS = 24
 MOST_ABOVE = 1.02
+# What a speed-up must exceed to be worth a plan, and by how much another may exceed it.
+BEYOND, NEAR = 1.05, 1.06
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,26 +35,32 @@ class _Tried:
     miss: float
 
 
-def aimed(influence: Influence, graph: UnitGraph, costs: StageCosts, speed_up: float) -> Schedule:
+def aimed(
+    influence: Influence,
+    graph: UnitGraph,
+    costs: StageCosts,
+    speed_up: float,
+    *,
+    trust: bool = False,
+) -> Schedule:
     """Return the schedule of least expected error with about the predicted speed-up asked for.
 
-    Within 3 % of it, or the nearest where the search finds none there.
+    Within 3 % of it, or the nearest where the search finds none there. With `trust` what was
+    measured is taken for true, also what may be small by chance.
     """
-    tried = list(_bisected(influence, graph, costs, speed_up))
+    table = Table(influence, graph) if trust else Table.to_choose_by(influence, graph)
+    tried = list(_bisected(Search(influence, graph, costs, table=table), table, costs, speed_up))
     close = [one for one in tried if one.miss <= CLOSE]
     if close:
         return min(close, key=lambda one: one.error).schedule
     return min(tried, key=lambda one: one.miss).schedule
 
 
-def _bisected(
-    influence: Influence, graph: UnitGraph, costs: StageCosts, speed_up: float
-) -> Iterator[_Tried]:
+def _bisected(search: Search, table: Table, costs: StageCosts, speed_up: float) -> Iterator[_Tried]:
     """Narrow the price of time down; every search starts from the last schedule that was slower."""
-    search, table = Search(influence, graph, costs), Table(influence, graph)
     low, *_, high = search.prices() * 2  # there may be a single price
     low /= WIDER
-    slower = np.ones((influence.steps, influence.units), bool)
+    slower = np.ones(search.shape, bool)
     for _ in range(BISECTIONS):
         price = math.sqrt(low * high)
         computes = search.best(price, slower)
@@ -103,3 +108,12 @@ def predicted_speed_up(schedule: Schedule, costs: StageCosts) -> float:
     """Return how many times faster than uncached a schedule is by unit costs."""
     steps, runs = schedule.steps, schedule.unit_runs
     return costs.denoise_ms(steps, (steps,) * len(runs)) / costs.denoise_ms(steps, runs)
+
+
+def further(others: Iterable[float], asked: Sequence[float]) -> list[float]:
+    """Return the speed-ups of others for which none asked for is as fast or a little faster."""
+    goals = list(asked)
+    for one in sorted(others, reverse=True):
+        if one > BEYOND and not any(one <= goal_ <= one * NEAR for goal_ in goals):
+            goals.append(one)
+    return goals[len(asked) :]

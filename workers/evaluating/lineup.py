@@ -17,12 +17,15 @@ from schedules.rules import PAPER_ROLES, RESIDUAL, accumulate, deepcache
 from schedules.schedule import Schedule
 from workers.calibration_parts import influence, keep_nothing, profile
 from workers.evaluating.aiming import (
+    BEYOND,
     LARGEST_DELTA,
     aimed,
+    further,
     measured_at,
     predicted_speed_up,
     threshold,
 )
+from workers.evaluating.closest import Closest
 from workers.evaluating.comparison import UNCACHED
 from workers.evaluating.methods import Method
 from workers.evaluating.parts import trained
@@ -38,7 +41,7 @@ if TYPE_CHECKING:
 
     from schedules.change import ChangeProfile
     from schedules.cost import StageCosts
-    from schedules.influence import Influence
+    from schedules.influence import Influence, Influences
     from schedules.units import UnitGraph
     from workers.calibration_parts import Keep
     from workers.correction import Correction
@@ -51,8 +54,6 @@ BATCH = 8
 MANY_STEPS = 30
 SPEED_UPS = {"few": 1.5, "many": 1.8}
 PAPER, PLAIN, TWO_TAPS = "paper", "searched", "two taps"
-# What a speed-up must exceed to be worth a plan, and by how much another may exceed it.
-BEYOND, NEAR = 1.05, 1.06
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +77,6 @@ class LineupSettings:
 def goal(steps: int) -> float:
     """Return how many times faster than uncached a run of so many steps is to be."""
     return SPEED_UPS["many" if steps > MANY_STEPS else "few"]
-
-
-def further(others: Iterable[float], asked: Sequence[float]) -> list[float]:
-    """Return the speed-ups of others for which none asked for is as fast or a little faster."""
-    goals = list(asked)
-    for one in sorted(others, reverse=True):
-        if one > BEYOND and not any(one <= goal_ <= one * NEAR for goal_ in goals):
-            goals.append(one)
-    return goals[len(asked) :]
 
 
 class Lineup:
@@ -199,14 +191,6 @@ class Lineup:
             self._progress("change profile", start + len(batch), len(pictures))
         return meter.profile()
 
-    def _fitted(self, schedule: Schedule, what: str, *, two_tap: bool = False) -> Correction:
-        def tell(_stage: str, done: int, total: int) -> None:
-            self._progress(f"correction: {what}", done, total)
-
-        frame = replace(self._frame, schedule=schedule)
-        pictures = self._settings.calibration
-        return fit(self._model, frame, pictures, two_tap=two_tap, batch=BATCH, progress=tell)
-
     def _trained(self, schedule: Schedule) -> Correction:
         frame = replace(self._frame, schedule=schedule)
         return self._keep(trained(frame), lambda: self._train(frame))
@@ -223,11 +207,11 @@ class Lineup:
         return training.correction
 
     @cached_property
-    def _influence(self) -> Influence:
-        frame = self._frame
-        return self._keep(influence(frame.solver, frame.schedule.steps), self._measured_influence)
+    def _influences(self) -> Influences:
+        part = influence(self._frame.solver, self._frame.schedule.steps)
+        return self._keep(part, self._measured_influences)
 
-    def _measured_influence(self) -> Influence:
+    def _measured_influences(self) -> Influences:
         return measure_influence(
             self._model,
             self._settings.calibration,
@@ -239,28 +223,43 @@ class Lineup:
     def _searched(
         self, goal_: float, speed_up: Callable[[Method], float], *, alone: bool
     ) -> Iterator[Method]:
-        """Give a schedule of least expected error with two-tap corrections, and `alone` too."""
-
-        def at(wanted: float) -> Schedule:
-            found = self._influence
-            with self._spent("searched"):
-                return aimed(found, self._graph, self._costs, wanted)
-
-        schedule = measured_at(goal_, at, lambda made: speed_up(self.own("", PLAIN, made)))
+        """Give a schedule of least expected error `alone`, and the closest with two taps."""
+        found = self._influences
+        trusted = self._of_least_error(found.plain, goal_, speed_up, trust=True)
         if alone:
-            yield self.own(f"searched, {goal_:.3g}×", PLAIN, schedule)
-        correction = self._two_tap(schedule, goal_)
-        yield self.own(f"two taps, {goal_:.3g}×", TWO_TAPS, schedule, correction)
+            yield self.own(f"searched, {goal_:.3g}×", PLAIN, trusted)
+        others = (
+            self._of_least_error(kind, goal_, speed_up) for kind in (found.plain, found.corrected)
+        )
+        best = self._closest.of([trusted, *others]).frame
+        yield self.own(f"two taps, {goal_:.3g}×", TWO_TAPS, best.schedule, best.correction)
+
+    @cached_property
+    def _closest(self) -> Closest:
+        shown = self._settings.calibration
+        return Closest(self._model, self._frame, shown, self._progress, self._spent)
+
+    def _of_least_error(
+        self,
+        found: Influence,
+        goal_: float,
+        speed_up: Callable[[Method], float],
+        *,
+        trust: bool = False,
+    ) -> Schedule:
+        def at(wanted: float) -> Schedule:
+            with self._spent("searched"):
+                return aimed(found, self._graph, self._costs, wanted, trust=trust)
+
+        return measured_at(goal_, at, lambda made: speed_up(self.own("", PLAIN, made)))
 
     def _closed(self, schedule: Schedule, name: str) -> Correction:
-        with self._spent("closed form"):
-            return self._fitted(schedule, name)
+        def tell(_stage: str, done: int, total: int) -> None:
+            self._progress(f"correction: {name}", done, total)
 
-    def _two_tap(self, schedule: Schedule, goal_: float) -> Correction | None:
-        if not schedule.reuses(self._graph):
-            return None
-        with self._spent("two taps"):
-            return self._fitted(schedule, f"two taps, {goal_:.3g}×", two_tap=True)
+        frame, shown = replace(self._frame, schedule=schedule), self._settings.calibration
+        with self._spent("closed form"):
+            return fit(self._model, frame, shown, batch=BATCH, progress=tell)
 
     @contextmanager
     def _spent(self, what: str) -> Iterator[None]:

@@ -15,13 +15,14 @@ from schedules.candidates import (
     candidates,
     hopeful,
     optimal,
+    promising,
     resting,
     undominated,
 )
 from schedules.change import ChangeProfile
 from schedules.cost import StageCosts
 from schedules.influence import Influence
-from schedules.rules import all_compute
+from schedules.rules import all_compute, uniform
 from schedules.schedule import Schedule
 from tests.builders import METRIC, a_graph, a_unet_graph, costs
 from tests.strategies import books, cost_models
@@ -79,6 +80,24 @@ def test_a_slower_and_poorer_plan_is_dropped() -> None:
     good, poor = a_plan(0.9, 4), a_plan(0.8, 8)
 
     assert undominated([poor, good], costs()) == (good,)
+
+
+def cached(steps: int) -> Plan:
+    """Return a plan that nobody judged yet, a little quicker than the uncached run of its steps."""
+    graph = a_graph()
+    return Plan.of("ddim", "searched", uniform(steps, graph, 2), graph, Quality(METRIC, 0.0))
+
+
+def test_a_plan_is_promising_whose_uncached_run_is_better_than_all_that_is_as_quick() -> None:
+    judged = [a_plan(0.8, 4), a_plan(0.9, 8)]
+
+    assert promising([cached(4), cached(8)], judged, costs()) == (cached(4), cached(8))
+
+
+def test_nothing_is_promised_by_steps_that_fewer_steps_beat() -> None:
+    judged = [a_plan(0.8, 4), a_plan(0.79, 8)]
+
+    assert promising([cached(8)], judged, costs()) == ()
 
 
 def test_plans_that_trade_time_for_quality_are_all_kept() -> None:

@@ -80,6 +80,24 @@ def test_effects_add_up_before_they_are_squared() -> None:
     assert expected_error(Influence(effects), Schedule.of(rows), CHAIN) == 0.0
 
 
+def test_sums_that_cancel_by_chance_are_trusted_in_part_only() -> None:
+    effects = np.zeros((4, 3, 2, 1), np.float32)
+    effects[0, 1, 0], effects[1, 2, 0] = 2.0, -2.0
+    rows = [[True] * 4, [False, True, True, True], [True, False, True, True]]
+
+    table = Table(Influence(effects), CHAIN, together=0.25)
+
+    assert table.of(Schedule.of(rows)) == pytest.approx(0.75 * (4.0 + 4.0))
+
+
+def test_every_projection_counts_alike_once_they_are_levelled() -> None:
+    effects = influence().effects.copy()
+    effects[..., 3] *= 100
+
+    own = np.square(Influence(effects).levelled().effects[:, :, 0]).mean((0, 1))
+    assert np.allclose(own, own[0])
+
+
 def test_work_that_a_reused_output_hides_has_no_effect() -> None:
     effects = np.zeros((4, 2, 1, 1), np.float32)
     effects[1, 1, 0] = 5.0
@@ -158,11 +176,44 @@ def test_the_search_is_never_worse_than_plain_rules(seed: int, price: float) -> 
 
     def worth(schedule: Schedule) -> float:
         computes = np.array(schedule.normalised(CHAIN).computes)
-        return expected_error(found, schedule, CHAIN) + price * spent_ms(
+        return Table.to_choose_by(found, CHAIN).error(computes) + price * spent_ms(
             computes, np.array(COSTS.unit_ms)
         )
 
     assert worth(ours.schedule) <= min(worth(rule) for rule in rules) * 1.3
+
+
+@given(seed=st.integers(0, 1000), share=st.sampled_from([0.4, 0.7, 1.0]))
+@settings(max_examples=20, deadline=None)
+def test_what_is_found_near_a_schedule_is_as_quick_and_no_worse(seed: int, share: float) -> None:
+    measured = influence(seed=seed)
+    begin = uniform(5, CHAIN, 2)
+    begin_ms = spent_ms(np.array(begin.normalised(CHAIN).computes), np.array(COSTS.unit_ms))
+
+    found = Search(measured, CHAIN, COSTS).near(begin, begin_ms * share)
+
+    if found is not None:
+        assert found.unit_ms <= begin_ms * share * 1.0001
+    if share == 1:
+        assert found is not None
+        assert found.error <= Table.to_choose_by(measured, CHAIN).of(begin)
+
+
+@given(seed=st.integers(0, 1000))
+@settings(max_examples=20, deadline=None)
+def test_no_time_is_left_that_one_more_compute_could_use(seed: int) -> None:
+    measured = influence(seed=seed)
+    table = Table.to_choose_by(measured, CHAIN)
+    found = Search(measured, CHAIN, COSTS).near(all_compute(5, CHAIN), 25.0)
+
+    assert found is not None
+    computes = np.array(found.schedule.computes)
+    for step, unit in np.argwhere(~computes):
+        more = computes.copy()
+        more[step, unit] = True
+        lean = Schedule.of(more.tolist()).normalised(CHAIN)
+        ms = spent_ms(np.array(lean.computes), np.array(COSTS.unit_ms))
+        assert ms > 25.0 or table.of(lean) >= found.error * (1 - 1e-6)
 
 
 def test_every_schedule_found_is_free_of_dead_work() -> None:

@@ -28,10 +28,13 @@ STAGES = [
     "costs",
     "reference",
     "change profiles",
+    "uncached runs",
     "influence",
     "screening",
     "measuring",
     "corrections",
+    "rests",
+    "round 1",
 ]
 
 
@@ -44,6 +47,7 @@ def settings(**changes: Any) -> CalibrationSettings:
         "deltas": (0.2,),
         "batches": (1, 2),
         "screening_pictures": 1,
+        "rounds": 1,
     }
     return CalibrationSettings(16, 16, 3.0, **{**fields, **changes})
 

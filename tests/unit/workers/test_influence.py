@@ -10,6 +10,7 @@ import torch
 from schedules.influence import Influence, expected_error
 from schedules.rules import all_compute, deepcache
 from schedules.schedule import Schedule
+from workers.fitting import fit
 from workers.influence import InfluenceSettings, measure_influence
 from workers.sampler import Frame, Prompt, denoise, encode, initial_latents
 
@@ -30,16 +31,23 @@ def frame(model: Model, solver: str = "dpmpp_2m") -> Frame:
     return Frame(size, size, 3.0, solver, all_compute(STEPS, model.units.graph))
 
 
-@torch.no_grad()
 def picture(model: Model, schedule: Schedule) -> Tensor:
-    followed = replace(frame(model), schedule=schedule)
+    return picture_of(model, replace(frame(model), schedule=schedule))
+
+
+@torch.no_grad()
+def picture_of(model: Model, followed: Frame) -> Tensor:
     conditioning = encode(model, REQUESTS, followed)
     latents, _ = denoise(model, conditioning, initial_latents(model, REQUESTS, followed), followed)
     return model.family.reveal(model.pipe, latents)
 
 
 def squared_error(model: Model, schedule: Schedule, uncached: Tensor) -> float:
-    return float((picture(model, schedule) - uncached).square().flatten(1).sum(1).mean())
+    return error_of(model, replace(frame(model), schedule=schedule), uncached)
+
+
+def error_of(model: Model, followed: Frame, uncached: Tensor) -> float:
+    return float((picture_of(model, followed) - uncached).square().flatten(1).sum(1).mean())
 
 
 def one_reuse(model: Model, unit: str, step: int) -> Schedule:
@@ -52,7 +60,7 @@ def one_reuse(model: Model, unit: str, step: int) -> Schedule:
 @pytest.fixture(scope="module")
 def measured(models: Callable[[str], Model]) -> Influence:
     emoji = models("emoji")
-    return measure_influence(emoji, REQUESTS, frame(emoji), SETTINGS)
+    return measure_influence(emoji, REQUESTS, frame(emoji), SETTINGS).plain
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +80,21 @@ def test_the_expected_error_of_a_small_reuse_is_what_it_really_does(
     expected = expected_error(measured, schedule, emoji.units.graph)
 
     assert expected == pytest.approx(squared_error(emoji, schedule, uncached), rel=0.75)
+
+
+def test_along_a_cached_run_the_expected_error_is_that_of_the_run(
+    emoji: Model, uncached: Tensor
+) -> None:
+    graph = emoji.units.graph
+    late, early = one_reuse(emoji, "up.2.attn.1", 6), one_reuse(emoji, "up.1.resnet.0", 4)
+    both = Schedule((*early.computes[:6], *late.computes[6:]))
+    cached = replace(frame(emoji), schedule=both)
+    corrected = replace(cached, correction=fit(emoji, cached, REQUESTS, two_tap=True))
+    found = measure_influence(emoji, REQUESTS, corrected, SETTINGS).corrected
+
+    expected = expected_error(found, both, graph)
+
+    assert expected == pytest.approx(error_of(emoji, corrected, uncached), rel=0.75)
 
 
 def test_schedules_are_ordered_as_their_pictures_are(
@@ -95,10 +118,11 @@ def test_nothing_can_be_reused_before_there_is_anything(measured: Influence) -> 
 def test_recomputing_for_memory_changes_nothing(models: Callable[[str], Model]) -> None:
     tiny, few = models("sd1"), replace(SETTINGS, projections=2)
 
-    plain = measure_influence(tiny, REQUESTS, frame(tiny), few)
+    whole = measure_influence(tiny, REQUESTS, frame(tiny), few)
     frugal = measure_influence(tiny, REQUESTS, frame(tiny), replace(few, frugal=True))
 
-    assert np.allclose(plain.effects, frugal.effects, rtol=1e-3, atol=1e-6)
+    for kept, again in ((whole.plain, frugal.plain), (whole.corrected, frugal.corrected)):
+        assert np.allclose(kept.effects, again.effects, rtol=1e-3, atol=1e-5)
 
 
 def test_only_long_runs_and_large_unets_are_recomputed_for_memory(tiny: Model) -> None:
@@ -113,7 +137,7 @@ def test_only_long_runs_and_large_unets_are_recomputed_for_memory(tiny: Model) -
 def test_every_family_and_solver_can_be_measured(models: Callable[[str], Model], name: str) -> None:
     model, few = models(name), replace(SETTINGS, projections=1)
 
-    found = measure_influence(model, REQUESTS, frame(model, "ddim"), few)
+    found = measure_influence(model, REQUESTS, frame(model, "ddim"), few).corrected
 
     assert found.effects.shape == (len(model.units.graph), STEPS, 3, 2)
     assert np.abs(found.effects[:, 1:, 0]).sum() > 0

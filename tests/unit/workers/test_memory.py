@@ -30,6 +30,9 @@ class Rising:
     def peak_bytes(self) -> int:
         return self._peak
 
+    def usable_bytes(self) -> int:
+        return 10_000
+
 
 def test_what_is_kept_between_steps_is_told_apart_from_what_is_taken_at_most(tiny: Model) -> None:
     side = tiny.native_size

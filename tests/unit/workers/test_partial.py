@@ -7,7 +7,7 @@ import pytest
 
 from schedules.book import Plan, Quality
 from schedules.change import ChangeProfile
-from schedules.influence import Influence
+from schedules.influence import Influence, Influences
 from schedules.rules import deepcache
 from tests.builders import a_unet_graph
 from workers import calibration_parts as parts
@@ -58,10 +58,13 @@ def test_pictures_and_influence_are_exactly_what_was_kept(tmp_path: Path) -> Non
     effects = random.random((2, 3, 4, 5), dtype=np.float32)
     keep = opened(tmp_path)
     keep(parts.reference(), lambda: pictures)
-    keep(parts.influence("ddim", 3), lambda: Influence(effects))
+    found = Influences(Influence(effects), Influence(2 * effects))
+    keep(parts.influence("ddim", 3), lambda: found)
+    kept = keep(parts.influence("ddim", 3), never)
 
     assert np.array_equal(keep(parts.reference(), never), pictures)
-    assert np.array_equal(keep(parts.influence("ddim", 3), never).effects, effects)
+    assert np.array_equal(kept.plain.effects, effects)
+    assert np.array_equal(kept.corrected.effects, 2 * effects)
 
 
 def test_who_goes_on_is_told_how_much_there_is(tmp_path: Path) -> None:

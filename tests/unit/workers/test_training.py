@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from schedules.rules import deepcache, uniform
-from tests.corrections import no_correction
+from tests.corrections import a_correction, no_correction
 from tests.rendering import a_frame, is_untouched, latents_of, some_prompts
 from workers.errors import CalibrationError
 from workers.training import Training, TrainingSettings, relative_error
@@ -36,6 +36,17 @@ def training(model: Model, frame: Frame, rate: float = 1e-2) -> Training:
 
 def test_training_starts_from_what_changes_nothing(tiny: Model, frame: Frame) -> None:
     assert training(tiny, frame).correction == no_correction(tiny, frame, "trained")
+
+
+def test_training_goes_on_from_the_correction_of_its_frame(tiny: Model, frame: Frame) -> None:
+    fitted = a_correction(tiny, frame, "two-tap")
+    learner = training(tiny, replace(frame, correction=fitted))
+
+    assert learner.correction.origin.kind == "two-tap-trained"
+    assert learner.correction.terms.keys() == fitted.terms.keys()
+    for name, terms in learner.correction.terms.items():
+        assert torch.equal(terms, fitted.terms[name])
+    assert learner.run(1) != learner.run(1)
 
 
 @pytest.mark.parametrize("rule", [uniform, deepcache])

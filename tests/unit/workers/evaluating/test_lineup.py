@@ -8,8 +8,8 @@ import pytest
 from schedules.rules import all_compute, spread
 from tests.rendering import a_frame, is_untouched, some_prompts
 from tests.tiny_books import book_for, costs_for
-from workers.evaluating.aiming import predicted_speed_up
-from workers.evaluating.lineup import Lineup, LineupSettings, further, whole_blocks
+from workers.evaluating.aiming import further, predicted_speed_up
+from workers.evaluating.lineup import Lineup, LineupSettings, whole_blocks
 from workers.evaluating.peers import PEERS
 from workers.evaluating.session import Shelf
 from workers.influence import InfluenceSettings
@@ -70,7 +70,7 @@ def test_searched_schedules_are_as_much_faster_as_asked_for(
     assert reached == pytest.approx(1.5, rel=0.15)
     assert corrected.frame.correction is not None
     assert corrected.frame.correction.is_two_tap
-    assert plain.frame.schedule == corrected.frame.schedule
+    assert predicted_speed_up(corrected.frame.schedule, costs_for(tiny).at(1)) >= reached * 0.9
 
 
 def test_the_paper_s_rule_is_as_fast_as_searched_schedules(
