@@ -10,7 +10,7 @@ from schedules.book import PlanBook
 from schedules.cost import CostModel
 
 FOLDER = Path(__file__).parents[1] / "workers" / "demo" / "emoji"
-SIDE = 128
+SIDE = 64
 
 
 def book() -> PlanBook:

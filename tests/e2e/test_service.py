@@ -74,7 +74,8 @@ def test_another_seed_gives_another_picture(running: Service) -> None:
 def test_a_short_budget_gets_a_cheaper_plan(running: Service) -> None:
     with running.http() as client:
         frontier = client.get("/plans").json()["frontiers"][0]
-    short_ms = 1.4 * frontier["minimum_latency_ms"]
+    # However far the machine strays, so little more never buys the best plan.
+    short_ms = frontier["minimum_latency_ms"] + 25
     short, ample = generate(running, latency_budget_ms=short_ms), generate(running)
 
     assert short["plan"]["predicted_ms"] < ample["plan"]["predicted_ms"]

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from app.capacity import STEPS
+from schedules.book import Plan, Quality
 from schedules.planner import price
+from schedules.rules import deepcache
 from tests.builders import a_card
 from tests.load_simulation import Request, Service, poisson
 from tests.stepwise.measuring import BOOK, MEASURED
@@ -13,7 +16,8 @@ from tests.stepwise.runs import Member, Price, Run
 from tests.stepwise.saving import saved
 from tests.stepwise.service import Stepwise
 
-LOOSE, TIGHT = (0.0, 4_000.0), (900.0, 500.0)
+UNCACHED_MS = MEASURED.total_ms(STEPS, [STEPS] * len(BOOK.graph))
+LOOSE, TIGHT = (0.0, 3.4 * UNCACHED_MS), (0.75 * UNCACHED_MS, 0.42 * UNCACHED_MS)
 
 
 def ends(kind: type[Service], due: list[tuple[float, float]]) -> list[float | None]:
@@ -37,9 +41,10 @@ def test_a_run_in_step_takes_what_its_plan_predicts() -> None:
     assert run.left_ms() == pytest.approx(price(plan, MEASURED, batch=3).predicted_ms)
 
 
-@pytest.mark.parametrize(("behind", "shares"), [(0, True), (3, False)])
+@pytest.mark.parametrize(("behind", "shares"), [(0, True), (1, False), (2, True)])
 def test_pictures_share_calls_only_where_their_rows_are_the_same(behind: int, shares: bool) -> None:
-    plan = next(p for p in BOOK.frontier(MEASURED) if "16-optimal-0.362" in p.name)
+    every_other = deepcache(20, BOOK.graph, 2)
+    plan = Plan.of("ddim", "deepcache-2", every_other, BOOK.graph, Quality("any", 1.0))
 
     part = saved(plan, Price(BOOK, MEASURED, 2), behind)
 
