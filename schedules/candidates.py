@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from schedules.schedule import Schedule
     from schedules.units import UnitGraph
 
-STEPS = (4, 6, 8, 10, 12, 16, 20, 30, 50)
+STEPS = (1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 30, 50)
 DELTAS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.2)
 INTERVALS = (2, 3, 5)
 HOPE = 4.0
@@ -138,11 +138,13 @@ def promising(plans: Iterable[Plan], judged: Sequence[Plan], costs: CostModel) -
 def resting(plans: Iterable[Plan], graph: UnitGraph) -> tuple[Plan, ...]:
     """Return each of the plans with steps of rest put in, for every share in RESTS.
 
-    Long plans have none: their steps are close enough together. Quality is not measured yet, and
-    is only good with a correction that forecasts what a step of rest gives.
+    Long plans have none: their steps are close enough together. Nor have those so short that only
+    the last step would rest. Quality is not measured yet, and is only good with a correction that
+    forecasts what a step of rest gives.
     """
     short = [plan for plan in plans if plan.steps <= MOST_CALLS]
-    return tuple(_rested(plan, graph, share) for plan in short for share in RESTS)
+    pairs = ((plan, _rested(plan, graph, share)) for plan in short for share in RESTS)
+    return tuple(rested_ for plan, rested_ in pairs if rested_.steps > plan.steps)
 
 
 def _rested(plan: Plan, graph: UnitGraph, share: float) -> Plan:

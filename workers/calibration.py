@@ -225,6 +225,9 @@ class _Work:
     ) -> Iterator[Plan]:
         """Give the plans to try, of all rules and all runs."""
         graph, settings = self.model.units.graph, self.settings
+        if 1 in settings.steps:
+            single = Candidate("uncached", all_compute(1, graph))
+            yield _untried((REFERENCE[0], 1), single, graph)
         for run, influence in influences.items():
             found = candidates(profiles[run], graph, settings.deltas)
             for candidate in hopeful(found, influence.plain, graph, costs.at(1)):

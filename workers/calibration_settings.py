@@ -56,17 +56,21 @@ class CalibrationSettings:
     def __post_init__(self) -> None:
         if not self.prompts or self.seeds < 1:
             raise CalibrationError("a calibration needs at least one prompt and one seed")
-        if min(self.steps) < 2:
-            raise CalibrationError("a change profile needs at least 2 steps")
+        if max(self.steps, default=0) < 2 or min(self.steps) < 1:
+            raise CalibrationError("a change profile needs at least 2 steps, a picture 1")
 
     @property
     def runs(self) -> list[tuple[str, int]]:
-        """All pairs of solver and number of steps; long ones of the reference's solver only."""
+        """All pairs of solver and number of steps; long ones of the reference's solver only.
+
+        A single step has nothing to reuse, and all solvers take the same.
+        """
         longest = max(LONG, min(self.steps))
         return [
             (solver, steps)
             for solver in self.solvers
             for steps in self.steps
+            if steps > 1
             if solver == REFERENCE[0] or steps <= longest
         ]
 

@@ -174,3 +174,7 @@ def test_steps_of_rest_show_in_the_name_of_a_plan() -> None:
 
 def test_long_plans_need_no_rest() -> None:
     assert not resting([a_plan(0.9, MOST_CALLS + 1)], a_graph())
+
+
+def test_a_single_step_has_no_rest() -> None:
+    assert not resting([a_plan(0.9, 1)], a_graph())

@@ -42,7 +42,7 @@ def settings(**changes: Any) -> CalibrationSettings:
     fields: dict[str, Any] = {
         "prompts": ("a red apple", "a green pear"),
         "seeds": 1,
-        "steps": (2, 3),
+        "steps": (1, 2, 3),
         "solvers": ("ddim", "dpmpp_2m_p1.2"),
         "deltas": (0.2,),
         "batches": (1, 2),
@@ -78,10 +78,16 @@ def test_every_kept_plan_has_measured_quality(calibration: Calibration) -> None:
 
 def test_kept_plans_are_of_the_solvers_and_steps_asked_for(calibration: Calibration) -> None:
     plain = [plan for plan in calibration.book.plans if "-rest-" not in plan.rule]
-    assert {plan.steps for plan in plain} <= {2, 3}
+    assert {plan.steps for plan in plain} <= {1, 2, 3}
     assert set(calibration.profiles) == {
         (solver, steps) for solver in ("ddim", "dpmpp_2m_p1.2") for steps in (2, 3)
     }
+
+
+def test_a_single_step_which_has_nothing_to_reuse_is_a_plan(calibration: Calibration) -> None:
+    single = [plan for plan in calibration.book.plans if plan.steps == 1]
+
+    assert [(plan.solver, plan.schedule.is_uncached) for plan in single] == [("dpmpp_2m", True)]
 
 
 def test_profiles_are_taken_over_all_pictures(tiny: Model, calibration: Calibration) -> None:
@@ -193,7 +199,8 @@ def test_pictures_do_not_depend_on_how_they_are_cut_into_batches(tiny: Model) ->
     [
         ({"prompts": ()}, "at least one prompt"),
         ({"seeds": 0}, "one seed"),
-        ({"steps": (1, 4)}, "at least 2 steps"),
+        ({"steps": (1,)}, "at least 2 steps"),
+        ({"steps": (0, 4)}, "at least 2 steps"),
     ],
 )
 def test_settings_that_cannot_be_calibrated_are_refused(changes: dict[str, Any], says: str) -> None:

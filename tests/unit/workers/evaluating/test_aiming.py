@@ -61,14 +61,25 @@ def test_the_smallest_threshold_is_found_that_is_as_fast(tiny: Model) -> None:
     assert schedule == rule(0.25)
 
 
-def test_what_falls_short_when_it_is_measured_is_aimed_at_again(tiny: Model) -> None:
-    wanted: list[float] = []
+@pytest.mark.parametrize(
+    ("reached", "asked"),
+    [
+        ([1.51], [1.5]),
+        ([1.4, 1.51], [1.5, 1.5 * 1.5 / 1.4]),
+        ([1.4, 1.45, 1.51], [1.5, 1.5 * 1.5 / 1.4, 1.5**3 / 1.4 / 1.45]),
+        ([0.1, 1.51], [1.5, 1.5 * 1.25]),
+    ],
+    ids=["reached at once", "short", "short again", "disturbed"],
+)
+def test_what_falls_short_when_it_is_measured_is_aimed_at_again(
+    tiny: Model, reached: list[float], asked: list[float]
+) -> None:
+    measured, wanted = iter(reached), list[float]()
 
     def make(goal: float) -> Schedule:
         wanted.append(goal)
         return all_compute(2, tiny.units.graph)
 
-    measured_at(1.5, make, lambda _schedule: 1.51)
-    measured_at(1.5, make, lambda _schedule: 1.4)
+    measured_at(1.5, make, lambda _schedule: next(measured))
 
-    assert wanted == [1.5, 1.5, pytest.approx(1.5 * 1.5 / 1.4, rel=0.02)]
+    assert wanted == pytest.approx(asked, rel=0.03)
