@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 STEPS = 8
 REQUESTS = [Prompt("a red apple", None, 0), Prompt("a blue car", None, 1)]
-SETTINGS = InfluenceSettings(projections=8, longest_lag=3, batch=2, frugal=False)
+SETTINGS = InfluenceSettings(projections=32, longest_lag=3, batch=2, frugal=False)
 
 
 def frame(model: Model, solver: str = "dpmpp_2m") -> Frame:
