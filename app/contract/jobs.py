@@ -9,19 +9,16 @@ Laws of this file:
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
-from app.contract.errors import DecodeError
 from app.contract.lanes import Lane
+from app.contract.written import read, write
 from schedules.schedule import Counts, Schedule
 
 if TYPE_CHECKING:
     from schedules.planner import Priced
-
-VERSION = 1
 
 
 class JobState(StrEnum):
@@ -153,19 +150,12 @@ class Job:
 
     def encode(self) -> str:
         """Return the job as JSON text."""
-        return _encode(self)
+        return write(self)
 
     @classmethod
     def decode(cls, payload: bytes | str) -> Self:
         """Read what `encode` wrote; raises DecodeError carrying the payload."""
-        data = _decode(payload)
-        try:
-            plan = PlanOrder(**data.pop("plan"))
-            encoding = Encoding(**data.pop("encoding", {}))
-            seeds, solvers = tuple(data.pop("seeds")), tuple(data.pop("solvers", ()))
-            return cls(**data, seeds=seeds, solvers=solvers, plan=plan, encoding=encoding)
-        except (KeyError, TypeError) as error:
-            raise DecodeError(f"not a job: {error!r}", payload) from error
+        return read(cls, payload)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,22 +215,12 @@ class Result:
 
     def encode(self) -> str:
         """Return the result as JSON text."""
-        return _encode(self)
+        return write(self)
 
     @classmethod
     def decode(cls, payload: bytes | str) -> Self:
         """Read what `encode` wrote; raises DecodeError carrying the payload."""
-        data = _decode(payload)
-        try:
-            parts = {
-                "plan": RanPlan(**data["plan"]),
-                "timing": Timing(**data["timing"]),
-                "cache": Counts(**data["cache"]),
-                "seeds": tuple(data["seeds"]),
-            }
-            return cls(**{**data, **parts})
-        except (KeyError, TypeError) as error:
-            raise DecodeError(f"not a result: {error!r}", payload) from error
+        return read(cls, payload)
 
 
 class Reason(StrEnum):
@@ -262,39 +242,12 @@ class Failure:
 
     def encode(self) -> str:
         """Return the failure as JSON text."""
-        return _encode(self)
+        return write(self)
 
     @classmethod
     def decode(cls, payload: bytes | str) -> Self:
         """Read what `encode` wrote; raises DecodeError carrying the payload."""
-        data = _decode(payload)
-        try:
-            return cls(data["job_id"], Reason(data["reason"]), data["detail"])
-        except (KeyError, ValueError) as error:
-            raise DecodeError(f"not a failure: {error!r}", payload) from error
+        return read(cls, payload)
 
 
 Outcome = Result | Failure
-
-
-def _encode(message: Job | Result | Failure) -> str:
-    told = {"version": VERSION, **_fields(message)}
-    return _AS_JSON(told)
-
-
-def _fields(message: Any) -> dict[str, Any]:
-    """Return one level of a message: `asdict` takes longer than all else about it."""
-    return {name: getattr(message, name) for name in message.__slots__}
-
-
-_AS_JSON = json.JSONEncoder(separators=(",", ":"), default=_fields).encode
-
-
-def _decode(payload: bytes | str) -> dict[str, Any]:
-    try:
-        data = json.loads(payload)
-    except ValueError as error:
-        raise DecodeError("not JSON", payload) from error
-    if not isinstance(data, dict) or data.pop("version", None) != VERSION:
-        raise DecodeError(f"not a version {VERSION} message", payload)
-    return data
