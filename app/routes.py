@@ -229,7 +229,8 @@ def signed(
 
 def signature(wish: BaseModel, request: Request, idempotency_key: str = "") -> dict[str, Any]:
     """Return the members of a PictureRequest that say what `signed` does."""
-    key, owner = caller_of(request), owner_of(request)
+    key = caller_of(request)
+    owner = "" if key is None else key.name
     return {
         "owner": owner,
         "concurrent_jobs": 0 if key is None else key.concurrent_jobs,

@@ -104,6 +104,7 @@ def log_as_json(level: int = logging.INFO, tracing: Tracing = OFF) -> None:
     logging.basicConfig(handlers=[handler], level=level, force=True)
     # What no line tells need not be found out for each.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None  # type: ignore[assignment]  # noqa: SLF001 so the manual of logging says
 
 
 def warn_if_open(settings: Settings) -> None:
