@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from app.contract.line import Queued as InLine
 from app.contract.ports import Backlog
+from app.contract.values import Value
 from app.tariffs import Tariffs
 from schedules.pausing import Underway
 from schedules.planner import Choice, Infeasible, fastest, pick
@@ -41,8 +42,7 @@ OVERHEAD_SAMPLES = 64
 OVERHEAD_START_MS = 8.0
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(Value, frozen=True):
     """What is to be promised: a time, a number of pictures, a quality floor."""
 
     budget_ms: float
@@ -65,8 +65,7 @@ class Load:
     tariffs: Tariffs = field(default_factory=Tariffs, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Admit:
+class Admit(Value, frozen=True):
     """The request is promised its budget; `minimum_ms` is the least that would be promised now."""
 
     choice: Choice
@@ -118,7 +117,7 @@ def admit(ask: Ask, book: PlanBook, load: Load) -> Verdict:
     room = room_of(load, tariff)
     wait_ms, outcome = _shared(ask, load, tariff, room)
     if isinstance(outcome, Infeasible) and not wait_ms and _has_odds(ask, outcome, load):
-        ample = replace(ask, budget_ms=outcome.minimum_ms)
+        ample = ask.copy(budget_ms=outcome.minimum_ms)
         outcome = _planned(ample, tariff, load.overhead_ms)
     if room is None and outcome is not None:
         least_ms = _whole(wait_ms + load.overhead_ms + outcome.fastest.p95_ms)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -42,6 +41,11 @@ REFUSALS: dict[int | str, dict[str, Any]] = dict.fromkeys(
 HTTP_FIELDS = {
     *("latency_budget_ms", "response_format"),
     *("output_format", "output_quality", "embed_metadata"),
+}
+# What an answer can be, by the file format that was asked for.
+OFFERS: dict[str | None, tuple[str, ...]] = {
+    None: (JSON, *MEDIA_TYPES.values()),
+    **{name: (JSON, kind) for name, kind in MEDIA_TYPES.items()},
 }
 IMAGE_INDEX = re.compile(r"[0-9]{1,2}", re.ASCII)
 JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
@@ -224,7 +228,7 @@ def signed(
     asked: PictureRequest, wish: BaseModel, request: Request, idempotency_key: str = ""
 ) -> PictureRequest:
     """Say who asks, how many jobs that may be, and which earlier request it may repeat."""
-    return replace(asked, **signature(wish, request, idempotency_key))
+    return asked.copy(**signature(wish, request, idempotency_key))
 
 
 def signature(wish: BaseModel, request: Request, idempotency_key: str = "") -> dict[str, Any]:
@@ -278,8 +282,7 @@ def _shown(made: Made, wanted: str) -> Response:
 
 
 def _answer_type(wish: schemas.GenerateRequest, accept: str) -> str:
-    formats = (wish.output_format,) if wish.output_format else tuple(MEDIA_TYPES)
-    offers = (JSON, *(MEDIA_TYPES[name] for name in formats))
+    offers = OFFERS[wish.output_format]
     wanted = choose_type(accept, offers)
     if wanted is None:
         raise NotAcceptable(f"The answer can be {' or '.join(offers)}.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import islice
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from schedules.recalling import recalled
 
@@ -29,8 +29,7 @@ class Priced:
     p95_ms: float
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(NamedTuple):
     """The plan that was picked, its price, and the next best ones that fit or nearly fit.
 
     `runners_up` fit the budget with less quality, best first; `next_better` is the cheapest plan of
@@ -44,8 +43,7 @@ class Choice:
     fastest: Priced
 
 
-@dataclass(frozen=True, slots=True)
-class Infeasible:
+class Infeasible(NamedTuple):
     """No plan fits. `minimum_ms` is the smallest budget that would have."""
 
     minimum_ms: float

@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 FEWEST_MET = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(NamedTuple):
     """Somebody who waits: milliseconds to the deadline, pictures, promised quality, own floor.
 
     `rest_ms` are left of what has begun: no rung changes them, and late or not it is finished.
@@ -83,8 +82,7 @@ class Arrival(NamedTuple):
     met_others: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Crew:
+class Crew(NamedTuple):
     """The workers: in how many milliseconds each is free, and its speed (1: as the ladder says)."""
 
     free_ms: tuple[float, ...]
@@ -229,8 +227,7 @@ class Crowd:
         return known[min(ahead, len(self.waiting))]
 
 
-@dataclass(frozen=True, slots=True)
-class Room:
+class Room(NamedTuple):
     """What a newcomer finds: the crowd, and the workers."""
 
     crowd: Crowd

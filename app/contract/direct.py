@@ -16,7 +16,7 @@ import redis
 from redis.exceptions import ReadOnlyError
 
 if TYPE_CHECKING:
-    from redis.connection import Connection
+    from collections.abc import Callable
 
 # After a fail-over an open connection leads to what was the primary.
 ASK_AGAIN = (redis.ConnectionError, redis.TimeoutError, ReadOnlyError, OSError)
@@ -29,9 +29,9 @@ class Direct:
     """
 
     def __init__(self, client: redis.Redis) -> None:
-        self._client = client
+        self._ask_client: Callable[..., Any] = client.execute_command
         self._pool: Any = client.connection_pool
-        self._idle: deque[Connection] = deque()
+        self._idle: deque[Any] = deque()
 
     def execute(self, *command: Any) -> Any:
         """Return the answer to a command whose name is one word, through short outages too."""
@@ -39,16 +39,15 @@ class Direct:
         try:
             return self._ask(connection, hiredis.pack_command(command))
         except ASK_AGAIN:
-            return self._client.execute_command(*command)
+            return self._ask_client(*command)
 
-    def _connection(self) -> Connection:
+    def _connection(self) -> Any:
         try:
             return self._idle.pop()
         except IndexError:
-            connection: Connection = self._pool.get_connection()
-            return connection
+            return self._pool.get_connection()
 
-    def _ask(self, connection: Connection, packed: bytes) -> Any:
+    def _ask(self, connection: Any, packed: bytes) -> Any:
         sound = False
         try:
             connection.send_packed_command([packed], check_health=False)
@@ -61,7 +60,7 @@ class Direct:
             self._put_back(connection, sound=sound)
         return answer
 
-    def _put_back(self, connection: Connection, *, sound: bool) -> None:
+    def _put_back(self, connection: Any, *, sound: bool) -> None:
         if sound:
             self._idle.append(connection)
         else:

@@ -9,12 +9,11 @@ Laws of this file:
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Self
 
 from app.contract.lanes import Lane
-from app.contract.written import read, write
+from app.contract.written import Message, Part
 from schedules.schedule import Counts, Schedule
 
 if TYPE_CHECKING:
@@ -43,8 +42,7 @@ TRANSITIONS: dict[JobState, frozenset[JobState]] = {
 FINAL_STATES = frozenset({JobState.DONE, JobState.FAILED, JobState.CANCELLED, JobState.DEAD})
 
 
-@dataclass(frozen=True, slots=True)
-class PlanOrder:
+class PlanOrder(Part, frozen=True):
     """A plan by value: what to run, what it was promised to cost, how good it was measured."""
 
     solver: str
@@ -83,8 +81,7 @@ class PlanOrder:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Encoding:
+class Encoding(Part, frozen=True):
     """How pictures become files: `format` is png, jpeg or webp, `quality` 1 to 100 (not of png).
 
     With `described`, the settings a picture was made with are written into its file.
@@ -95,8 +92,7 @@ class Encoding:
     described: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class Job(Message, frozen=True, kw_only=True):
     """One accepted request: what picture, by which plan. Its deadline is kept by the queue.
 
     `previews` times the first picture is shown on its way: small, for next to no time, or with
@@ -148,18 +144,8 @@ class Job:
         )  # fmt: skip
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
-    def encode(self) -> str:
-        """Return the job as JSON text."""
-        return write(self)
 
-    @classmethod
-    def decode(cls, payload: bytes | str) -> Self:
-        """Read what `encode` wrote; raises DecodeError carrying the payload."""
-        return read(cls, payload)
-
-
-@dataclass(frozen=True, slots=True)
-class RanPlan:
+class RanPlan(Part, frozen=True):
     """The plan that really ran, and whether it replaced the ordered one.
 
     To keep its time, `hurried_steps` of its steps computed less than the schedule said, and
@@ -184,8 +170,7 @@ class RanPlan:
         return f"{self.solver}-{self.steps}-{self.rule}"
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
+class Timing(Part, frozen=True):
     """Measured milliseconds. `total_ms` runs from acceptance by the queue to the stored result."""
 
     queue_ms: float
@@ -201,8 +186,7 @@ class Timing:
         return self.encode_ms + self.denoise_ms + self.decode_ms + self.png_ms
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class Result(Message, frozen=True, kw_only=True):
     """What really happened: measured times and counted cache hits. Pictures are kept beside it."""
 
     job_id: str
@@ -212,15 +196,6 @@ class Result:
     timing: Timing
     cache: Counts
     batch_size: int
-
-    def encode(self) -> str:
-        """Return the result as JSON text."""
-        return write(self)
-
-    @classmethod
-    def decode(cls, payload: bytes | str) -> Self:
-        """Read what `encode` wrote; raises DecodeError carrying the payload."""
-        return read(cls, payload)
 
 
 class Reason(StrEnum):
@@ -232,22 +207,12 @@ class Reason(StrEnum):
     DEAD = "dead"
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Message, frozen=True):
     """Why a job has no picture, in one sentence."""
 
     job_id: str
     reason: Reason
     detail: str
-
-    def encode(self) -> str:
-        """Return the failure as JSON text."""
-        return write(self)
-
-    @classmethod
-    def decode(cls, payload: bytes | str) -> Self:
-        """Read what `encode` wrote; raises DecodeError carrying the payload."""
-        return read(cls, payload)
 
 
 Outcome = Result | Failure

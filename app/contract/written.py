@@ -5,54 +5,50 @@ A member that this version does not know is an error: what it asks for would not
 
 from __future__ import annotations
 
-from dataclasses import is_dataclass
 from functools import cache
-from typing import Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
 from app.contract.errors import DecodeError
+from app.contract.values import Value
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 VERSION = 1
-M = TypeVar("M")
 
 _write = msgspec.json.Encoder().encode
-_read = msgspec.json.Decoder().decode
 
 
-def write(message: Any) -> str:
-    """Return a message as JSON text."""
-    members = {name: getattr(message, name) for name in message.__slots__}
-    return _write({"version": VERSION, **members}).decode()
+class Part(Value, frozen=True, forbid_unknown_fields=True):
+    """A value within a message."""
 
 
-def read(kind: type[M], payload: bytes | str) -> M:
-    """Read a message of that kind; raises DecodeError carrying the payload."""
-    try:
-        data = _read(payload)
-    except ValueError as error:
-        raise DecodeError("not JSON", payload) from error
-    if not isinstance(data, dict) or data.pop("version", None) != VERSION:
-        raise DecodeError(f"not a version {VERSION} message", payload)
-    try:
-        message = msgspec.convert(data, kind)
-        _know(data, kind)
-    except ValueError as error:
-        raise DecodeError(f"not a {kind.__name__.lower()}: {error}", payload) from error
-    return message
+class Message(Part, frozen=True, tag_field="version", tag=VERSION):
+    """A value that travels by itself."""
 
+    def encode(self) -> str:
+        """Return it as JSON text."""
+        return _write(self).decode()
 
-def _know(data: dict[str, Any], kind: type) -> None:
-    names, parts = _members(kind)
-    if not data.keys() <= names:
-        raise ValueError(f"unknown members {sorted(data.keys() - names)}")
-    for name, part in parts:
-        if name in data:
-            _know(data[name], part)
+    def members(self) -> dict[str, Any]:
+        """Return it as plain data, without the version."""
+        told: dict[str, Any] = msgspec.to_builtins(self)
+        del told["version"]
+        return told
+
+    @classmethod
+    def decode(cls, payload: bytes | str) -> Self:
+        """Read what `encode` wrote; raises DecodeError carrying the payload."""
+        try:
+            message: Self = _reader(cls)(payload)
+        except ValueError as error:
+            what = f"not a {cls.__name__.lower()} of version {VERSION}"
+            raise DecodeError(f"{what}: {error}", payload) from error
+        return message
 
 
 @cache
-def _members(kind: type) -> tuple[frozenset[str], tuple[tuple[str, type], ...]]:
-    """Return the names of all members, and the kinds of those that are messages themselves."""
-    hints = get_type_hints(kind)
-    return frozenset(hints), tuple((name, of) for name, of in hints.items() if is_dataclass(of))
+def _reader(kind: type[Message]) -> Callable[[bytes | str], Any]:
+    return msgspec.json.Decoder(kind).decode
