@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Self
 
 from app.contract.lanes import Lane
@@ -142,7 +143,7 @@ class Job(Message, frozen=True, kw_only=True):
             self.model, self.revision, self.width, self.height, self.guidance_scale,
             self.min_quality, self.solvers, self.max_steps, self.plan if self.exact else None,
         )  # fmt: skip
-        return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+        return _digest(parts)
 
 
 class RanPlan(Part, frozen=True):
@@ -216,3 +217,9 @@ class Failure(Message, frozen=True):
 
 
 Outcome = Result | Failure
+
+
+@lru_cache(maxsize=256)
+def _digest(parts: tuple[object, ...]) -> str:
+    """Return a short name of what most jobs have in common with many."""
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]

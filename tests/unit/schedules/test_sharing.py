@@ -37,7 +37,8 @@ def crews(draw: st.DrawFn) -> Crew:
     return Crew(tuple(free), tuple(draw(st.floats(0.2, 3)) for _ in range(number)))
 
 
-jobs = st.builds(Waiting, milliseconds, st.integers(1, 3), qualities, st.sampled_from([0, 0, 0.5]))
+floors = st.sampled_from([0, 0, 0.5])
+jobs = st.builds(Waiting, milliseconds, st.integers(1, 3), qualities, floors, st.none())
 lines = st.lists(jobs, max_size=8)
 
 
