@@ -20,7 +20,7 @@ from app.errors import (
     UnknownJob,
     UnsupportedType,
 )
-from app.formats import LOSSLESS, MEDIA_TYPES, encoding, media_type
+from app.formats import LOSSLESS, MEDIA_TYPES, OFFERS, encoding, media_type
 from app.gauges import measure
 from app.guard import caller_of
 from app.negotiation import JSON, choose_type, patience_ms, wait_s, wants_async
@@ -41,11 +41,6 @@ REFUSALS: dict[int | str, dict[str, Any]] = dict.fromkeys(
 HTTP_FIELDS = {
     *("latency_budget_ms", "response_format"),
     *("output_format", "output_quality", "embed_metadata"),
-}
-# What an answer can be, by the file format that was asked for.
-OFFERS: dict[str | None, tuple[str, ...]] = {
-    None: (JSON, *MEDIA_TYPES.values()),
-    **{name: (JSON, kind) for name, kind in MEDIA_TYPES.items()},
 }
 IMAGE_INDEX = re.compile(r"[0-9]{1,2}", re.ASCII)
 JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
