@@ -16,17 +16,17 @@ Laws of this file:
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, insort
 from collections import deque
 from dataclasses import dataclass, field, replace
-from operator import attrgetter
-from statistics import median
 from typing import TYPE_CHECKING
 
 from app.contract.line import Queued as InLine
 from app.contract.ports import Backlog
+from app.contract.values import Value
 from app.tariffs import Tariffs
 from schedules.pausing import Underway
-from schedules.planner import Choice, Infeasible, pick
+from schedules.planner import Choice, Infeasible, fastest, pick
 from schedules.sharing import Crew, Room, Waiting
 
 if TYPE_CHECKING:
@@ -42,8 +42,7 @@ OVERHEAD_SAMPLES = 64
 OVERHEAD_START_MS = 8.0
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(Value, frozen=True):
     """What is to be promised: a time, a number of pictures, a quality floor."""
 
     budget_ms: float
@@ -66,8 +65,7 @@ class Load:
     tariffs: Tariffs = field(default_factory=Tariffs, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Admit:
+class Admit(Value, frozen=True):
     """The request is promised its budget; `minimum_ms` is the least that would be promised now."""
 
     choice: Choice
@@ -119,7 +117,7 @@ def admit(ask: Ask, book: PlanBook, load: Load) -> Verdict:
     room = room_of(load, tariff)
     wait_ms, outcome = _shared(ask, load, tariff, room)
     if isinstance(outcome, Infeasible) and not wait_ms and _has_odds(ask, outcome, load):
-        ample = replace(ask, budget_ms=outcome.minimum_ms)
+        ample = ask.copy(budget_ms=outcome.minimum_ms)
         outcome = _planned(ample, tariff, load.overhead_ms)
     if room is None and outcome is not None:
         least_ms = _whole(wait_ms + load.overhead_ms + outcome.fastest.p95_ms)
@@ -245,7 +243,7 @@ def slowest(tariffs: Sequence[Tariff]) -> Tariff:
 def minimum_ms(ask: Ask, tariff: Tariff, taken_ms: float) -> float:
     """Return the smallest whole budget that one worker can promise when `taken_ms` are gone."""
     able = tariff.within(ask.images, ask.min_quality)
-    return _whole(taken_ms + min(map(attrgetter("p95_ms"), able)))
+    return _whole(taken_ms + fastest(able).p95_ms)
 
 
 def _whole(ms: float) -> float:
@@ -268,22 +266,30 @@ class Overhead:
 
     def __init__(self, start_ms: float = OVERHEAD_START_MS) -> None:
         self._start_ms = start_ms
-        self._seen = deque([start_ms] * OVERHEAD_SAMPLES, maxlen=OVERHEAD_SAMPLES)
+        self._seen = deque([start_ms] * OVERHEAD_SAMPLES)
+        self._rising = list(self._seen)
 
     def observe(self, overhead_ms: float) -> None:
         """Take in the time one request took beyond waiting in the queue and making pictures."""
-        self._seen.append(max(0.0, overhead_ms))
+        self._replace_oldest(max(0.0, overhead_ms))
 
     def relax(self) -> None:
         """Forget one request after a refusal, which could never correct a pessimistic figure."""
-        self._seen.append(self._start_ms)
+        self._replace_oldest(self._start_ms)
+
+    def _replace_oldest(self, overhead_ms: float) -> None:
+        # Kept in order, as it is asked for more than once for every request.
+        del self._rising[bisect_left(self._rising, self._seen.popleft())]
+        self._seen.append(overhead_ms)
+        insort(self._rising, overhead_ms)
 
     @property
     def stray_ms(self) -> float:
         """How far that is beyond the median."""
-        return self.p95_ms - median(self._seen)
+        middle = OVERHEAD_SAMPLES // 2
+        return self.p95_ms - (self._rising[middle - 1] + self._rising[middle]) / 2
 
     @property
     def p95_ms(self) -> float:
         """95 of the last 100 requests added no more than this."""
-        return sorted(self._seen)[math.ceil(0.95 * len(self._seen)) - 1]
+        return self._rising[math.ceil(0.95 * OVERHEAD_SAMPLES) - 1]

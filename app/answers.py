@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_json
@@ -10,21 +11,24 @@ from pydantic_core import to_json
 from app import schemas
 from app.admission import Ask, minimum_ms, slowest
 from app.capacity import uncached
-from app.contract.jobs import Failure, Result
+from app.contract.jobs import Failure, Result, Timing
 from app.tariffs import Tariff
 from schedules.planner import price
+from schedules.schedule import Counts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from app.contract.cards import WorkerCard
-    from app.contract.jobs import RanPlan, Timing
+    from app.contract.jobs import RanPlan
     from app.contract.ports import JobStatus
     from app.fleet import Fleet, Offer
     from app.stages import Decision, Made
     from schedules.planner import Priced
 
 STAGES = ("queue", "encode", "denoise", "decode", "png", "total")
+SERVER_TIMING = ", ".join(f"{stage};dur={{}}" for stage in STAGES)
+TIMES_MS = attrgetter(*Timing.__struct_fields__)
 
 
 def made(answer: Made) -> schemas.GenerateResponse:
@@ -102,8 +106,7 @@ def models(fleet: Fleet) -> schemas.ModelsResponse:
 
 def server_timing(timing: Timing) -> str:
     """Return the Server-Timing header of a finished job."""
-    times_ms = (getattr(timing, name) for name in timing.__slots__)
-    return ", ".join(f"{s};dur={_rounded(ms)}" for s, ms in zip(STAGES, times_ms, strict=True))
+    return SERVER_TIMING.format(*map(_rounded, TIMES_MS(timing)))
 
 
 def _made(answer: Made) -> dict[str, Any]:
@@ -125,8 +128,10 @@ def _result(
     result: Result, model: str, created_s: int, budget: dict[str, Any], encoded: list[str]
 ) -> dict[str, Any]:
     """Return the members of a GenerateResponse, in its order."""
-    timing = {name: _rounded(getattr(result.timing, name)) for name in result.timing.__slots__}
-    counts = {name: getattr(result.cache, name) for name in result.cache.__slots__}
+    timing = dict(
+        zip(Timing.__struct_fields__, map(_rounded, TIMES_MS(result.timing)), strict=True)
+    )
+    counts = {name: getattr(result.cache, name) for name in Counts.__slots__}
     return {
         "id": result.job_id,
         "created": created_s,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request
@@ -91,7 +90,7 @@ async def _submit(
     """Put one job a plan into the queue, all of them or none."""
     seed = service.random_seed() if asked.seed is None else asked.seed
     ample_ms = AMPLE * (AMPLE_MS + decision.admit.wait_ms + sum(p.predicted_ms for p in plans))
-    alike = replace(asked, seed=seed, budget_ms=min(ample_ms, MAX_BUDGET_MS), exact=True)
+    alike = asked.copy(seed=seed, budget_ms=min(ample_ms, MAX_BUDGET_MS), exact=True)
     accepted: list[Accepted] = []
     try:
         for priced in plans:
@@ -114,8 +113,8 @@ async def _put(service: Service, asked: PictureRequest, decision: Decision) -> A
 
 
 def _with_plan(decision: Decision, priced: Priced) -> Decision:
-    admit = replace(decision.admit, choice=Choice(priced, (), None, priced))
-    return replace(decision, admit=admit, previews=0)
+    admit = decision.admit.copy(choice=Choice(priced, (), None, priced))
+    return decision.copy(admit=admit, previews=0)
 
 
 def _contestant(

@@ -6,7 +6,6 @@ Works on the store itself, so that it helps while no gateway runs, and needs the
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +78,7 @@ class DeadLetters:
             ordered = await self._queue.ordered(job_id)
         except DecodeError as error:
             return f"it cannot be read: {error}"
-        return {} if ordered is None else asdict(ordered)
+        return {} if ordered is None else ordered.members()
 
 
 def reason(status: JobStatus) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
-from starlette.datastructures import Headers
 from starlette.requests import Request
 
 from app import problems, routes
@@ -19,12 +18,20 @@ from app.negotiation import JSON
 from app.schemas import GenerateRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from starlette.responses import Response
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from app.service import Service
 
 PATH = "/generate"
+PLAIN_JSON = JSON.encode("ascii")
+# The headers that the route reads, in its order, and what it takes where one is missing.
+TOLD = (
+    (b"accept", b"*/*"), (b"prefer", b""), (b"x-stainless-read-timeout", b""),
+    (b"idempotency-key", b""),
+)  # fmt: skip
 
 
 class Express:
@@ -43,7 +50,8 @@ class Express:
         if scope["type"] != "http" or scope["path"] != PATH or scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
-        headers, body = Headers(scope=scope), (await receive())["body"]
+        # Of a header that came twice the first counts, as in the routes.
+        headers, body = dict(reversed(scope["headers"])), (await receive())["body"]
         wish = _understood(headers, body)
         if wish is None:
             await self._app(scope, read_again(body, receive), send)
@@ -52,18 +60,19 @@ class Express:
         answer = await self._answer(Request(scope, receive), wish, headers)
         await answer(scope, receive, send)
 
-    async def _answer(self, request: Request, wish: GenerateRequest, headers: Headers) -> Response:
-        told = (headers.get("accept", "*/*"), headers.get("prefer", ""))
-        more = (headers.get("x-stainless-read-timeout", ""), headers.get("idempotency-key", ""))
+    async def _answer(
+        self, request: Request, wish: GenerateRequest, headers: Mapping[bytes, bytes]
+    ) -> Response:
+        told = [headers.get(name, usual).decode("latin-1") for name, usual in TOLD]
         try:
-            return await routes.generate(request, wish, self._service, *told, *more)
+            return await routes.generate(request, wish, self._service, *told)
         except tuple(problems.KINDS) as error:
             return problems.problem(error)
 
 
-def _understood(headers: Headers, body: bytes) -> GenerateRequest | None:
+def _understood(headers: Mapping[bytes, bytes], body: bytes) -> GenerateRequest | None:
     """Return what a body asks for, None where anything about it is unusual."""
-    if headers.get("content-type") != JSON:
+    if headers.get(b"content-type") != PLAIN_JSON:
         return None
     try:
         return GenerateRequest.model_validate_json(body)

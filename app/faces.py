@@ -36,12 +36,15 @@ class Faces:
     def __init__(self, app: ASGIApp, faces: tuple[Face, ...]) -> None:
         self._app = app
         self._faces = faces
+        self._prefixes = tuple(face.prefix for face in faces)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request (ASGI)."""
         path = scope["path"] if scope["type"] == "http" else ""
-        face = next((face for face in self._faces if path.startswith(face.prefix)), None)
-        await self._app(scope, receive, _Translator(face, send).send if face else send)
+        if path.startswith(self._prefixes):
+            face = next(face for face in self._faces if path.startswith(face.prefix))
+            send = _Translator(face, send).send
+        await self._app(scope, receive, send)
 
 
 class _Translator:

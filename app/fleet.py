@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from app.contract.errors import DecodeError
 from app.contract.lanes import Lane
+from app.contract.values import Value
 from app.errors import FieldError, InvalidRequest, NoWorkers
 from app.tariffs import Tariffs
 
@@ -46,8 +47,7 @@ class Offer:
         return self.book.width, self.book.height
 
 
-@dataclass(frozen=True, slots=True)
-class Fleet:
+class Fleet(Value, frozen=True):
     """All offers, ordered by model and size, at one moment of the store's clock."""
 
     offers: tuple[Offer, ...]
@@ -77,7 +77,7 @@ def choose(
     """
     if not fleet.offers:
         raise NoWorkers("No worker is ready to make pictures.")
-    offers = fleet.of_model(model or fleet.models[0])
+    offers = fleet.of_model(model or fleet.offers[0].model)
     if not offers:
         known = ", ".join(fleet.models)
         raise InvalidRequest([FieldError("model", f"no live worker has it; there is: {known}")])
@@ -95,6 +95,8 @@ def narrow(offer: Offer, solvers: Collection[str] = (), max_steps: int | None = 
 
     Raises InvalidRequest naming what there is when no plan is left.
     """
+    if not solvers and max_steps is None:
+        return offer
     plans = [plan for plan in offer.book.plans if not solvers or plan.solver in solvers]
     if not plans:
         known = ", ".join(sorted({plan.solver for plan in offer.book.plans}))

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from app.contract.jobs import Encoding
 from app.errors import FieldError, InvalidRequest
+from app.negotiation import JSON
 
 MEDIA_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
 LOSSLESS = "png"
+# What an answer can be, by the file format that was asked for.
+OFFERS: dict[str | None, tuple[str, ...]] = {
+    None: (JSON, *MEDIA_TYPES.values()),
+    **{name: (JSON, kind) for name, kind in MEDIA_TYPES.items()},
+}
 _BEGINNINGS = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpeg", b"RIFF": "webp"}
 
 

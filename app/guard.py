@@ -84,7 +84,8 @@ class Guard:
 
 def caller_of(request: Request) -> ApiKey | None:
     """Return the key a request was let in by, None where no keys are configured."""
-    caller: ApiKey | None = getattr(request.state, CALLER, None)
+    # Not by the request's `state`: it would be made first, to say that there is nothing in it.
+    caller: ApiKey | None = request.scope.get("state", {}).get(CALLER)
     return caller
 
 

@@ -6,10 +6,9 @@ and page for one origin, and only the name it asks for tells them apart.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-
-from starlette.datastructures import Headers
 
 from app.errors import UnknownHost
 from app.problems import problem
@@ -30,7 +29,7 @@ class KnownHosts:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request (ASGI)."""
-        if scope["type"] == "lifespan" or self._knows(Headers(scope=scope).getlist("host")):
+        if scope["type"] == "lifespan" or self._knows(scope):
             await self._app(scope, receive, send)
             return
         error = UnknownHost(
@@ -39,13 +38,23 @@ class KnownHosts:
         )
         await problem(error)(scope, receive, send)
 
-    def _knows(self, told: list[str]) -> bool:
-        if len(told) != 1:
-            return False
-        name = host_name(told[0])
-        return name in self._names or name.endswith(LOCAL) or is_loopback(name)
+    def _knows(self, scope: Scope) -> bool:
+        told = [value for name, value in scope["headers"] if name == b"host"]
+        return len(told) == 1 and self._is_known(told[0].decode("latin-1"))
+
+    def _is_known(self, host: str) -> bool:
+        name = host_name(host)
+        return name in self._names or is_local(name)
 
 
+# Callers ask by few names, with every request.
+@lru_cache(maxsize=64)
+def is_local(name: str) -> bool:
+    """Return whether only this machine's callers can mean that name."""
+    return name.endswith(LOCAL) or is_loopback(name)
+
+
+@lru_cache(maxsize=64)
 def host_name(host: str) -> str:
     """Return the name or address of a Host header without its port, empty where it has none."""
     try:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from fastapi.telemetry import TelemetryConfig
+    from starlette.types import ASGIApp
 
     from app.contract.ports import GatewayQueue
     from app.contract.tracing import Tracing
@@ -78,15 +79,19 @@ def create_app(settings: Settings, queue: GatewayQueue, tracing: Tracing = OFF) 
         app.include_router(routes)
     description.install(app)
     problems.install(app)
-    # The last one added is the outermost.
-    app.add_middleware(Express, service=service)
-    app.add_middleware(
-        BodyLimit, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s
-    )
-    _protect(app, settings, queue)
-    app.add_middleware(Envelope, telemetry=telemetry, tracing=tracing)
-    app.add_middleware(Faces, faces=(openai_images.FACE, sdapi.FACE))
     return app
+
+
+def fronted(app: FastAPI, settings: Settings, queue: GatewayQueue, tracing: Tracing) -> ASGIApp:
+    """Return an application as callers meet it.
+
+    What stands before it is not its own middleware, which comes after the framework's: most
+    requests go past both.
+    """
+    service: Service = app.state.service
+    inner = BodyLimit(Express(app, service), settings.max_body_bytes, settings.body_timeout_s)
+    served = Envelope(_protected(inner, settings, queue), service.telemetry, tracing)
+    return Faces(served, (openai_images.FACE, sdapi.FACE))
 
 
 def _webhooks(settings: Settings, queue: GatewayQueue, telemetry: Telemetry) -> Webhooks | None:
@@ -96,22 +101,22 @@ def _webhooks(settings: Settings, queue: GatewayQueue, telemetry: Telemetry) -> 
     return Webhooks(queue, sender, telemetry)
 
 
-def _protect(app: FastAPI, settings: Settings, queue: GatewayQueue) -> None:
+def _protected(app: ASGIApp, settings: Settings, queue: GatewayQueue) -> ASGIApp:
     if settings.with_keys:
         open_paths = OPEN if settings.metrics_need_key else OPEN | {METRICS}
-        keyring = Keyring.of(settings)
-        app.add_middleware(Guard, keyring=keyring, queue=queue, open_paths=open_paths)
+        app = Guard(app, Keyring.of(settings), queue, open_paths)
     elif is_loopback(settings.host):
-        app.add_middleware(KnownHosts, names=settings.allowed_hosts)
+        app = KnownHosts(app, settings.allowed_hosts)
     if settings.cors_origins:
         # Outside the guard: a browser asks for permission without a key.
-        app.add_middleware(
-            CORSMiddleware,
+        app = CORSMiddleware(
+            app,
             allow_origins=settings.cors_origins,
             allow_methods=("GET", "POST", "DELETE"),
             allow_headers=ALLOWED_HEADERS,
             expose_headers=EXPOSED_HEADERS,
         )
+    return app
 
 
 @asynccontextmanager

@@ -29,6 +29,15 @@ LOG = logging.getLogger("blockcache.requests")
 PROBES = frozenset({"/healthz", "/readyz", "/metrics", "/status"})
 
 
+def header(scope: Scope, wanted: bytes) -> bytes:
+    """Return the first header of that name, empty where there is none."""
+    for name, value in scope["headers"]:
+        if name == wanted:
+            found: bytes = value
+            return found
+    return b""
+
+
 class Envelope:
     """Names, times, traces and logs every request; answers an unexpected failure with a problem."""
 
@@ -73,7 +82,7 @@ class _Exchange:
         self._trace_id = trace_id
         self._send = send
         self._started_s = time.perf_counter()
-        given = Headers(scope=scope).get("x-request-id", "")
+        given = header(scope, b"x-request-id").decode("latin-1")
         self._id = given if REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
 
     async def send(self, message: Message) -> None:
@@ -112,16 +121,16 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         try:
-            body = await self._read(Headers(scope=scope), receive)
+            body = await self._read(scope, receive)
         except (BodyTooLarge, BodyTooSlow) as error:
             await problem(error)(scope, receive, send)
             return
         if body is not None:
             await self._app(scope, read_again(body, receive), send)
 
-    async def _read(self, headers: Headers, receive: Receive) -> bytes | None:
-        declared = headers.get("content-length", "0")
-        if declared.isdecimal() and int(declared[:20]) > self._max_bytes:
+    async def _read(self, scope: Scope, receive: Receive) -> bytes | None:
+        declared = header(scope, b"content-length")
+        if declared.isdigit() and int(declared[:20]) > self._max_bytes:
             raise self._too_large()
         try:
             async with asyncio.timeout(self._timeout_s):

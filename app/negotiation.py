@@ -26,7 +26,7 @@ def choose_type(accept: str, offers: tuple[str, ...]) -> str | None:
 def wants_async(prefer: str) -> bool:
     """Whether a Prefer header (RFC 7240) asks for an answer before the work is done."""
     wishes = (part.split(";")[0].strip().lower() for part in prefer.split(","))
-    return "respond-async" in wishes
+    return bool(prefer) and "respond-async" in wishes
 
 
 def wait_s(prefer: str) -> float:

@@ -112,6 +112,7 @@ def install(app: FastAPI) -> None:
     """Answer every known exception, routing errors included, as problem+json."""
     for exception in KINDS:
         app.add_exception_handler(exception, _answer)
+    app.add_exception_handler(Exception, _answer)
     app.add_exception_handler(HTTPException, _answer_http)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
 

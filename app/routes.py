@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,7 +20,7 @@ from app.errors import (
     UnknownJob,
     UnsupportedType,
 )
-from app.formats import LOSSLESS, MEDIA_TYPES, encoding, media_type
+from app.formats import LOSSLESS, MEDIA_TYPES, OFFERS, encoding, media_type
 from app.gauges import measure
 from app.guard import caller_of
 from app.negotiation import JSON, choose_type, patience_ms, wait_s, wants_async
@@ -224,12 +223,13 @@ def signed(
     asked: PictureRequest, wish: BaseModel, request: Request, idempotency_key: str = ""
 ) -> PictureRequest:
     """Say who asks, how many jobs that may be, and which earlier request it may repeat."""
-    return replace(asked, **signature(wish, request, idempotency_key))
+    return asked.copy(**signature(wish, request, idempotency_key))
 
 
 def signature(wish: BaseModel, request: Request, idempotency_key: str = "") -> dict[str, Any]:
     """Return the members of a PictureRequest that say what `signed` does."""
-    key, owner = caller_of(request), owner_of(request)
+    key = caller_of(request)
+    owner = "" if key is None else key.name
     return {
         "owner": owner,
         "concurrent_jobs": 0 if key is None else key.concurrent_jobs,
@@ -277,8 +277,7 @@ def _shown(made: Made, wanted: str) -> Response:
 
 
 def _answer_type(wish: schemas.GenerateRequest, accept: str) -> str:
-    formats = (wish.output_format,) if wish.output_format else tuple(MEDIA_TYPES)
-    offers = (JSON, *(MEDIA_TYPES[name] for name in formats))
+    offers = OFFERS[wish.output_format]
     wanted = choose_type(accept, offers)
     if wanted is None:
         raise NotAcceptable(f"The answer can be {' or '.join(offers)}.")

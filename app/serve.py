@@ -20,9 +20,10 @@ from app.contract.gateway_queue import RedisGatewayQueue
 from app.contract.settings import QueueSettings
 from app.contract.tracing import OFF, open_tracing
 from app.errors import PortTaken, SettingsError
-from app.main import create_app
+from app.main import create_app, fronted
 from app.settings import is_loopback
 from app.telemetry import JsonLines
+from app.wire import GatheringProtocol
 
 if TYPE_CHECKING:
     from app.contract.ports import GatewayQueue
@@ -76,7 +77,8 @@ def server(settings: Settings, queue: GatewayQueue, tracing: Tracing = OFF) -> u
     """Return the configured server around a new application."""
     app = create_app(settings, queue, tracing)
     config = uvicorn.Config(
-        app,
+        fronted(app, settings, queue, tracing),
+        http=GatheringProtocol,
         access_log=False,
         log_config=None,
         server_header=False,
@@ -104,6 +106,7 @@ def log_as_json(level: int = logging.INFO, tracing: Tracing = OFF) -> None:
     logging.basicConfig(handlers=[handler], level=level, force=True)
     # What no line tells need not be found out for each.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None  # noqa: SLF001 so the manual of logging says
 
 
 def warn_if_open(settings: Settings) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -100,8 +100,8 @@ class Service:
             ended = await self.queue.ended(accepted.job.id, wait_s, pictures=with_images)
         except WaitTimeout:
             return None
-        made = self.told(replace(accepted, first=False), ended, with_images=with_images)
-        return replace(made, accepted=accepted)
+        made = self.told(accepted.copy(first=False), ended, with_images=with_images)
+        return made.copy(accepted=accepted)
 
     async def submit(self, request: PictureRequest, *, reserve: bool = False) -> Accepted:
         """Put an admitted request into the queue.
@@ -134,7 +134,7 @@ class Service:
         with self.tracing.span("submit", Kind.PRODUCER):
             parent = self.tracing.traceparent()
             return await self.queue.submit(
-                replace(job, trace=parent) if parent else job,
+                job.copy(trace=parent) if parent else job,
                 given_ms,
                 most_live=request.concurrent_jobs,
                 once=request.once,

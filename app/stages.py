@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from app.contract.jobs import Encoding, Job, PlanOrder
+from app.contract.values import Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from app.fleet import Offer
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PictureRequest:
+class PictureRequest(Value, frozen=True, kw_only=True):
     """What a caller wants. None leaves the choice to the service, as do no `solvers`.
 
     With `exact` it is made by the plan decided on and no other. `owner` may have `concurrent_jobs`
@@ -42,15 +41,14 @@ class PictureRequest:
     solvers: frozenset[str] = frozenset()
     previews: int = 0
     full_previews: bool = False
-    encoding: Encoding = field(default_factory=Encoding)
+    encoding: Encoding = Encoding()
     owner: str = ""
     concurrent_jobs: int = 0
     once: Once | None = None
     webhook_url: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Value, frozen=True):
     """An admitted request: by which offer, under which promise, with how many previews."""
 
     offer: Offer
@@ -59,8 +57,7 @@ class Decision:
     previews: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(Value, frozen=True):
     """A job in the queue and the moment (of the gateway's clock) its request came in.
 
     `first` is False when an earlier request brought the job about, and answers for it. A `kept`
@@ -82,8 +79,7 @@ class Accepted:
         return self.job
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
+class Made(Value, frozen=True):
     """A finished job: what happened, its pictures if they were asked for, and by when."""
 
     accepted: Accepted

@@ -102,17 +102,19 @@ class Telemetry:
 
     def finished(self, model: str, result: Result, elapsed_ms: float, budget_ms: float) -> None:
         """Record a job that has its pictures."""
-        met = elapsed_ms <= budget_ms
+        met, plan = elapsed_ms <= budget_ms, result.plan
         self.recent.finished(result, met=met)
         self._one(self._jobs, "done" if met else "late").inc()
         self._one(self._budgets, model, "true" if met else "false").inc()
         self._one(self._asked, model).observe(budget_ms / 1000)
         self._one(self._used, model).observe(elapsed_ms / budget_ms)
         self._one(self._waits, model).observe(result.timing.queue_ms / 1000)
-        self._one(self._plans, model, result.plan.name).inc()
-        self._one(self._replans, model).inc(float(result.plan.replanned))
-        if result.plan.predicted_ms > 0:
-            ratio = result.timing.making_ms / result.plan.predicted_ms
+        self._one(self._plans, model, plan.name).inc()
+        replans = self._one(self._replans, model)  # is there from the first one on that was not
+        if plan.replanned:
+            replans.inc()
+        if plan.predicted_ms > 0:
+            ratio = result.timing.making_ms / plan.predicted_ms
             self._one(self._errors, model).observe(ratio)
 
     def ended(self, outcome: str, model: str | None = None) -> None:

@@ -8,7 +8,6 @@ Laws of this file:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from schedules.batching import Batch, compose
@@ -26,12 +25,15 @@ SWITCH_MS = 2.0
 LATE = 1.01
 
 
-@dataclass(frozen=True, slots=True)
 class Underway(Waiting):
     """What is left of a run that others may come before, whose work is what it is: `rest_ms`."""
 
-    quality: float = 0.0
-    rest_ms: float = 0.0
+    __slots__ = ()
+    rest_ms: float
+
+    def __new__(cls, left_ms: float, rest_ms: float) -> Self:
+        """Return a run by its deadline and its work."""
+        return super().__new__(cls, left_ms, quality=0.0, rest_ms=rest_ms)
 
     @classmethod
     def predicted(cls, left_ms: float, rest_ms: float) -> Self:

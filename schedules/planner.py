@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import islice
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from schedules.recalling import recalled
 
@@ -29,8 +29,7 @@ class Priced:
     p95_ms: float
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(NamedTuple):
     """The plan that was picked, its price, and the next best ones that fit or nearly fit.
 
     `runners_up` fit the budget with less quality, best first; `next_better` is the cheapest plan of
@@ -44,8 +43,7 @@ class Choice:
     fastest: Priced
 
 
-@dataclass(frozen=True, slots=True)
-class Infeasible:
+class Infeasible(NamedTuple):
     """No plan fits. `minimum_ms` is the smallest budget that would have."""
 
     minimum_ms: float
@@ -101,14 +99,20 @@ def _able(
 
 def pick(budget_ms: float, wait_ms: float, offers: Sequence[Priced]) -> Choice | Infeasible:
     """Pick from plans that `ranked` gave as `plan` does."""
-    fastest = min(offers, key=_P95_MS)
+    quickest = fastest(offers)
     best = (i for i, candidate in enumerate(offers) if wait_ms + candidate.p95_ms <= budget_ms)
     first = next(best, None)
     if first is None:
-        return Infeasible(wait_ms + fastest.p95_ms, fastest)
+        return Infeasible(wait_ms + quickest.p95_ms, quickest)
     picked, runners_up = offers[first], tuple(offers[i] for i in islice(best, RUNNERS_UP))
     better = (c for c in offers[:first] if c.plan.quality.value > picked.plan.quality.value)
-    return Choice(picked, runners_up, min(better, key=_P95_MS, default=None), fastest)
+    return Choice(picked, runners_up, min(better, key=_P95_MS, default=None), quickest)
+
+
+@recalled(64)
+def fastest(offers: Sequence[Priced]) -> Priced:
+    """Return what ends first of plans that `ranked` gave."""
+    return min(offers, key=_P95_MS)
 
 
 def _worth(candidate: Priced) -> tuple[float, float]:

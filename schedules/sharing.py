@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 FEWEST_MET = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(NamedTuple):
     """Somebody who waits: milliseconds to the deadline, pictures, promised quality, own floor.
 
     `rest_ms` are left of what has begun: no rung changes them, and late or not it is finished.
@@ -83,8 +82,7 @@ class Arrival(NamedTuple):
     met_others: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Crew:
+class Crew(NamedTuple):
     """The workers: in how many milliseconds each is free, and its speed (1: as the ladder says)."""
 
     free_ms: tuple[float, ...]
@@ -119,11 +117,11 @@ def expected(arrivals: Sequence[Arrival]) -> list[Waiting]:
     Nobody is expected while hardly anyone met others: who asks again only after an answer, one
     after the other, has a worker for himself.
     """
-    if sum(arrival.met_others for arrival in arrivals) < FEWEST_MET:
+    if sum([arrival.met_others for arrival in arrivals]) < FEWEST_MET:
         return []
-    span_ms = max(arrival.age_ms for arrival in arrivals)
+    span_ms = max([arrival.age_ms for arrival in arrivals])
     shift_ms = span_ms + span_ms / len(arrivals)
-    return [Waiting(a.budget_ms + shift_ms - a.age_ms, a.images) for a in arrivals]
+    return [Waiting(budget + shift_ms - age, images) for age, images, budget, _ in arrivals]
 
 
 class _Demand:
@@ -203,9 +201,10 @@ class Crowd:
     @cached_property
     def _worst(self) -> tuple[float, float, float]:
         """The work of all at the highest rung, the most of one, and the least time left."""
-        everyone, ladder, top = (*self.waiting, *self.expected), self.ladder, self.ladder.top
-        works_ms = [one.work_ms(ladder, top) for one in everyone]
-        least_ms = min((one.left_ms for one in everyone), default=inf)
+        everyone, each_ms = (*self.waiting, *self.expected), self.ladder.each_ms[-1]
+        # As `work_ms` says: this is done for every turn and batch.
+        works_ms = [w.images * each_ms if w.rest_ms is None else w.rest_ms for w in everyone]
+        least_ms = min([one.left_ms for one in everyone], default=inf)
         return sum(works_ms), max(works_ms, default=0.0), least_ms
 
     def is_clear_for(self, crew: Crew, *newcomers: Waiting) -> bool:
@@ -229,8 +228,7 @@ class Crowd:
         return known[min(ahead, len(self.waiting))]
 
 
-@dataclass(frozen=True, slots=True)
-class Room:
+class Room(NamedTuple):
     """What a newcomer finds: the crowd, and the workers."""
 
     crowd: Crowd

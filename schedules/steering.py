@@ -29,13 +29,16 @@ class Steering:
         self._schedule = schedule
         self._graph = graph
         self._unit_ms = unit_ms
-        self._outputs = graph.with_role(Role.OUTPUT)
         self._empty: Row = (False,) * schedule.units
 
     # A run of one step is never steered: nothing is reckoned before the first time.
     @cached_property
     def _rows(self) -> tuple[Row, ...]:
         return self._schedule.normalised(self._graph).computes
+
+    @cached_property
+    def _outputs(self) -> tuple[int, ...]:
+        return self._graph.with_role(Role.OUTPUT)
 
     @cached_property
     def _known(self) -> list[Row]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from app.contract.infotext import infotext
@@ -277,7 +277,7 @@ def _told(order: PlanOrder, ran: RanPlan) -> RanPlan:
     """Return the plan that ran as one job is told: it may have been promised another."""
     promised = (order.solver, order.rule, order.steps, order.correction)
     same = promised == (ran.solver, ran.rule, ran.steps, ran.correction)
-    return ran if same else replace(ran, replanned=True)
+    return ran if same else ran.copy(replanned=True)
 
 
 def _result(desk: Desk, claim: Claimed, ran: Ran, since_claim_ms: float) -> Result:

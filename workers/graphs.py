@@ -169,7 +169,6 @@ class Graphs:
             self._wanted[key] += 1
         return replay
 
-    @torch.inference_mode()
     def capture(self, most: int = MOST_GRAPHS, least: int = 1) -> None:
         """Capture what is wanted most, `most` calls at most, each wanted at least `least` times.
 
@@ -179,7 +178,6 @@ class Graphs:
             if times >= least and self._has_room():
                 self._capture(key)
 
-    @torch.inference_mode()
     def record(self, moves: Iterable[Move], is_over: Callable[[], bool]) -> None:
         """Capture moves in all shapes that have a stage, the most frequent first, until `is_over`.
 
@@ -192,6 +190,7 @@ class Graphs:
             if key not in self._replays and self._has_room():
                 self._capture(key)
 
+    @torch.inference_mode()
     def _capture(self, key: Key) -> None:
         outline, move = key
         stage, capturer = self._stages.get(outline), self._capturer

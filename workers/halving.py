@@ -130,5 +130,5 @@ def _halves(claims: Sequence[Claimed]) -> tuple[Sequence[Claimed], Sequence[Clai
 def _pieces(claim: Claimed) -> tuple[Claimed, Claimed]:
     """Split the pictures of one job; previews are of its first."""
     job, middle = claim.job, claim.job.images // 2
-    first, rest = replace(job, seeds=job.seeds[:middle]), replace(job, seeds=job.seeds[middle:])
-    return replace(claim, job=first), replace(claim, job=replace(rest, previews=0))
+    first, rest = job.copy(seeds=job.seeds[:middle]), job.copy(seeds=job.seeds[middle:])
+    return claim.copy(job=first), claim.copy(job=rest.copy(previews=0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -73,7 +73,7 @@ class Pauses:
     def _instead(self, pace: Pace, run: Underway, claims: Sequence[Claimed], aim: Aim) -> None:
         """Make others, who are held to what the run can spare too; then it goes on."""
         self.lookout.close()
-        held = [replace(c, left_ms=min(c.left_ms, run.slack_ms)) for c in claims]
+        held = [c.copy(left_ms=min(c.left_ms, run.slack_ms)) for c in claims]
         made = False
         with pace.paused(), self.lease.aside(run.left_ms / 1e3), _store_or_not("finish others"):
             made = self.make(held, aim, run.slack_ms)

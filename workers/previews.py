@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
@@ -107,7 +106,7 @@ class Previews:
         """Return what makes the file: the steps go on meanwhile."""
         if self._colours is None or decoded(job, self._colours):
             (pixels,) = to_pixels(decode(self._model, latents))
-            return partial(to_file, pixels, replace(job.encoding, described=False))
+            return partial(to_file, pixels, job.encoding.copy(described=False))
         return partial(_small, self._colours(latents), (job.width, job.height))
 
     def remaining_ms(self, decode_ms: float) -> list[float]:

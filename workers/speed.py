@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 RUNS_KEPT = 64
 BRIEF_MS = 20.0
-TOGETHER_S = 0.1
+TOGETHER_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,13 +41,24 @@ class Announcements:
     @contextmanager
     def of(self, job_id: str) -> Iterator[asyncio.Event]:
         """Give an event that is set whenever the job may have come to an outcome."""
-        self._start()
-        event = asyncio.Event()
-        self._waiters[job_id].add(event)
+        event = self.listen(job_id)
         try:
             yield event
         finally:
-            self._remove(job_id, event)
+            self.leave(job_id, event)
+
+    def listen(self, job_id: str) -> asyncio.Event:
+        """Give the same event until `leave`."""
+        self._start()
+        event = asyncio.Event()
+        self._waiters[job_id].add(event)
+        return event
+
+    def leave(self, job_id: str, event: asyncio.Event) -> None:
+        """Listen no more."""
+        self._waiters[job_id].discard(event)
+        if not self._waiters[job_id]:
+            del self._waiters[job_id]
 
     async def aclose(self) -> None:
         """Stop listening and close the connection."""
@@ -59,11 +70,6 @@ class Announcements:
     def _start(self) -> None:
         if self._task is None:
             self._task = asyncio.create_task(self._listen_forever())
-
-    def _remove(self, job_id: str, event: asyncio.Event) -> None:
-        self._waiters[job_id].discard(event)
-        if not self._waiters[job_id]:
-            del self._waiters[job_id]
 
     async def _listen_forever(self) -> None:
         while True:

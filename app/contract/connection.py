@@ -1,10 +1,9 @@
-"""Connections to the store: clients from a URL, its troubles by name, its scripts."""
+"""Connections to the store: clients from a URL, and its troubles by name."""
 
 from __future__ import annotations
 
 import re
 from contextlib import contextmanager
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import redis
@@ -167,9 +166,3 @@ def unix_ms(moment: tuple[int, int]) -> int:
     """Return a reply to TIME, seconds and microseconds, in milliseconds."""
     seconds, micros = moment
     return int(seconds) * 1000 + int(micros) // 1000
-
-
-def script_text(name: str) -> str:
-    """Return a queue script with the part all scripts share before it."""
-    folder = files("app.contract") / "scripts"
-    return "\n".join((folder / f"{part}.lua").read_text("utf-8") for part in ("prelude", name))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from app.contract.values import Value
 
 if TYPE_CHECKING:
     from app.contract.jobs import Outcome
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(Value, frozen=True):
     """How a job ended, with its pictures in the order of their seeds, where they were asked for."""
 
     outcome: Outcome

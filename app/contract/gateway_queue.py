@@ -104,15 +104,21 @@ class RedisGatewayQueue:
     ) -> int:
         """Accept a job whose deadline is `budget_ms` from now; return the deadline (unix ms)."""
         news = Newcomer(job, budget_ms, most_live, once, met_others, webhook)
-        with self._watch.expecting(job.id):
-            reply = await self._submitting.ask(news)
-            if reply == FULL:
-                raise QueueFull(
-                    f"the queue already holds {self._settings.max_jobs} jobs: try again later"
-                )
-            if reply == OWNER_FULL:
-                raise TooManyJobs(f"{most_live} jobs of this key wait or run: wait for one to end")
-            return replies.accepted(reply)
+        self._watch.expect(job.id)
+        try:
+            return self._accepted(await self._submitting.ask(news), most_live)
+        except BaseException:
+            self._watch.forget(job.id)
+            raise
+
+    def _accepted(self, reply: int | bytes, most_live: int) -> int:
+        if reply == FULL:
+            raise QueueFull(
+                f"the queue already holds {self._settings.max_jobs} jobs: try again later"
+            )
+        if reply == OWNER_FULL:
+            raise TooManyJobs(f"{most_live} jobs of this key wait or run: wait for one to end")
+        return replies.accepted(reply)
 
     async def _submit_all(self, news: Sequence[Newcomer]) -> Sequence[int | bytes]:
         arguments = (part for one in news for part in one.arguments(self._settings))

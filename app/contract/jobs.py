@@ -9,19 +9,16 @@ Laws of this file:
 from __future__ import annotations
 
 import hashlib
-import json
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Self
+from functools import lru_cache
+from typing import TYPE_CHECKING, Self
 
-from app.contract.errors import DecodeError
 from app.contract.lanes import Lane
+from app.contract.written import Message, Part
 from schedules.schedule import Counts, Schedule
 
 if TYPE_CHECKING:
     from schedules.planner import Priced
-
-VERSION = 1
 
 
 class JobState(StrEnum):
@@ -46,8 +43,7 @@ TRANSITIONS: dict[JobState, frozenset[JobState]] = {
 FINAL_STATES = frozenset({JobState.DONE, JobState.FAILED, JobState.CANCELLED, JobState.DEAD})
 
 
-@dataclass(frozen=True, slots=True)
-class PlanOrder:
+class PlanOrder(Part, frozen=True):
     """A plan by value: what to run, what it was promised to cost, how good it was measured."""
 
     solver: str
@@ -86,8 +82,7 @@ class PlanOrder:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Encoding:
+class Encoding(Part, frozen=True):
     """How pictures become files: `format` is png, jpeg or webp, `quality` 1 to 100 (not of png).
 
     With `described`, the settings a picture was made with are written into its file.
@@ -98,8 +93,7 @@ class Encoding:
     described: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class Job(Message, frozen=True, kw_only=True):
     """One accepted request: what picture, by which plan. Its deadline is kept by the queue.
 
     `previews` times the first picture is shown on its way: small, for next to no time, or with
@@ -149,27 +143,10 @@ class Job:
             self.model, self.revision, self.width, self.height, self.guidance_scale,
             self.min_quality, self.solvers, self.max_steps, self.plan if self.exact else None,
         )  # fmt: skip
-        return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
-
-    def encode(self) -> str:
-        """Return the job as JSON text."""
-        return _encode(self)
-
-    @classmethod
-    def decode(cls, payload: bytes | str) -> Self:
-        """Read what `encode` wrote; raises DecodeError carrying the payload."""
-        data = _decode(payload)
-        try:
-            plan = PlanOrder(**data.pop("plan"))
-            encoding = Encoding(**data.pop("encoding", {}))
-            seeds, solvers = tuple(data.pop("seeds")), tuple(data.pop("solvers", ()))
-            return cls(**data, seeds=seeds, solvers=solvers, plan=plan, encoding=encoding)
-        except (KeyError, TypeError) as error:
-            raise DecodeError(f"not a job: {error!r}", payload) from error
+        return _digest(parts)
 
 
-@dataclass(frozen=True, slots=True)
-class RanPlan:
+class RanPlan(Part, frozen=True):
     """The plan that really ran, and whether it replaced the ordered one.
 
     To keep its time, `hurried_steps` of its steps computed less than the schedule said, and
@@ -194,8 +171,7 @@ class RanPlan:
         return f"{self.solver}-{self.steps}-{self.rule}"
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
+class Timing(Part, frozen=True):
     """Measured milliseconds. `total_ms` runs from acceptance by the queue to the stored result."""
 
     queue_ms: float
@@ -211,8 +187,7 @@ class Timing:
         return self.encode_ms + self.denoise_ms + self.decode_ms + self.png_ms
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class Result(Message, frozen=True, kw_only=True):
     """What really happened: measured times and counted cache hits. Pictures are kept beside it."""
 
     job_id: str
@@ -222,25 +197,6 @@ class Result:
     timing: Timing
     cache: Counts
     batch_size: int
-
-    def encode(self) -> str:
-        """Return the result as JSON text."""
-        return _encode(self)
-
-    @classmethod
-    def decode(cls, payload: bytes | str) -> Self:
-        """Read what `encode` wrote; raises DecodeError carrying the payload."""
-        data = _decode(payload)
-        try:
-            parts = {
-                "plan": RanPlan(**data["plan"]),
-                "timing": Timing(**data["timing"]),
-                "cache": Counts(**data["cache"]),
-                "seeds": tuple(data["seeds"]),
-            }
-            return cls(**{**data, **parts})
-        except (KeyError, TypeError) as error:
-            raise DecodeError(f"not a result: {error!r}", payload) from error
 
 
 class Reason(StrEnum):
@@ -252,49 +208,18 @@ class Reason(StrEnum):
     DEAD = "dead"
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Message, frozen=True):
     """Why a job has no picture, in one sentence."""
 
     job_id: str
     reason: Reason
     detail: str
 
-    def encode(self) -> str:
-        """Return the failure as JSON text."""
-        return _encode(self)
-
-    @classmethod
-    def decode(cls, payload: bytes | str) -> Self:
-        """Read what `encode` wrote; raises DecodeError carrying the payload."""
-        data = _decode(payload)
-        try:
-            return cls(data["job_id"], Reason(data["reason"]), data["detail"])
-        except (KeyError, ValueError) as error:
-            raise DecodeError(f"not a failure: {error!r}", payload) from error
-
 
 Outcome = Result | Failure
 
 
-def _encode(message: Job | Result | Failure) -> str:
-    told = {"version": VERSION, **_fields(message)}
-    return _AS_JSON(told)
-
-
-def _fields(message: Any) -> dict[str, Any]:
-    """Return one level of a message: `asdict` takes longer than all else about it."""
-    return {name: getattr(message, name) for name in message.__slots__}
-
-
-_AS_JSON = json.JSONEncoder(separators=(",", ":"), default=_fields).encode
-
-
-def _decode(payload: bytes | str) -> dict[str, Any]:
-    try:
-        data = json.loads(payload)
-    except ValueError as error:
-        raise DecodeError("not JSON", payload) from error
-    if not isinstance(data, dict) or data.pop("version", None) != VERSION:
-        raise DecodeError(f"not a version {VERSION} message", payload)
-    return data
+@lru_cache(maxsize=256)
+def _digest(parts: tuple[object, ...]) -> str:
+    """Return a short name of what most jobs have in common with many."""
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]

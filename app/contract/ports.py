@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from app.contract.line import Line
+from app.contract.values import Value
 
 if TYPE_CHECKING:
     import asyncio
@@ -27,8 +28,7 @@ if TYPE_CHECKING:
 NOBODY = Line(())
 
 
-@dataclass(frozen=True, slots=True)
-class Backlog:
+class Backlog(Value, frozen=True):
     """Predicted work that stands before a deadline: jobs and the milliseconds they will take.
 
     `line` holds the most urgent jobs whether they stand before it or not.
@@ -224,8 +224,7 @@ class GatewayQueue(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(Value, frozen=True):
     """A job under lease. `token` fences every later write: a stale one is refused.
 
     `left_ms` is the time to the deadline at the claim, negative when it has passed; `waited_ms`

@@ -75,8 +75,12 @@ def line(
     now_unix_ms: int, rows: Sequence[Sequence[Any]], arrivals: Sequence[bytes], workers: int = 1
 ) -> Line:
     """Read who waits in a lane."""
-    came = tuple(_arrival(text, now_unix_ms) for text in arrivals)
-    return Line(tuple(_queued(*row) for row in rows), came, workers)
+    # Lists, not generators: this is done for every turn and batch, with some thirty arrivals each.
+    came = [
+        Arrival(float(now_unix_ms - at), images, budget_ms, met_others)
+        for at, images, budget_ms, met_others in map(_came, arrivals)
+    ]
+    return Line(tuple([_queued(*row) for row in rows]), tuple(came), workers)
 
 
 def backlogs(
@@ -99,11 +103,6 @@ def _queued(
 ) -> Queued:
     waiting = Waiting(left_ms, images, float(quality or 1), float(floor or 0))
     return Queued(job_id.decode(), batch_class.decode(), waiting, float(predicted_ms))
-
-
-def _arrival(text: bytes, now_unix_ms: int) -> Arrival:
-    came_unix_ms, images, budget_ms, met_others = _came(text)
-    return Arrival(float(now_unix_ms - came_unix_ms), images, budget_ms, met_others)
 
 
 @lru_cache(maxsize=1024)

@@ -3,14 +3,43 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
-
-from app.contract.connection import script_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from app.contract.keys import Keys
+
+PRELUDE = "prelude"
+PART = re.compile(r"\n\n+(?=\S)")
+COMMENT = re.compile(r"--.*")
+NAME = re.compile(r"[A-Za-z_]\w*")
+DEFINED = re.compile(r"^local (?:function )?(\w+)", re.MULTILINE)
+
+
+def script_text(name: str) -> str:
+    """Return a queue script after those parts of the prelude that it needs.
+
+    The store makes the functions in a script anew whenever it runs, used or not.
+    """
+    script, used = _read(name), _names(_read(name))
+    head, *parts = PART.split(_read(PRELUDE))
+    needed = [script]
+    for part in reversed(parts):  # a part uses only what stands before it
+        if used.intersection(DEFINED.findall(part)):
+            needed.append(part)
+            used |= _names(part)
+    return "\n".join((head, *reversed(needed)))
+
+
+def _read(name: str) -> str:
+    return (files("app.contract") / "scripts" / f"{name}.lua").read_text("utf-8")
+
+
+def _names(text: str) -> set[str]:
+    return set(NAME.findall(COMMENT.sub("", text)))
 
 
 class Scripts:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from app.contract.values import Value
 
 if TYPE_CHECKING:
     from app.contract.jobs import Job
@@ -11,8 +12,7 @@ if TYPE_CHECKING:
     from app.contract.settings import QueueSettings
 
 
-@dataclass(frozen=True, slots=True)
-class Newcomer:
+class Newcomer(Value, frozen=True):
     """A job to be accepted, and on what terms; `met_others`: it found no worker free."""
 
     job: Job

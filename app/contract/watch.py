@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,7 +14,7 @@ from app.contract.errors import WaitTimeout
 from app.contract.together import Together
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     import redis.asyncio
 
@@ -46,30 +45,21 @@ class Watch:
         self._announcements = announcements
         self._run = run
         self._together: Together[tuple[str, int], list[Any]] = Together(self._ended_of)
-        self._expected: dict[str, tuple[ExitStack, asyncio.Event]] = {}
+        self._expected: dict[str, asyncio.Event] = {}
 
-    @contextmanager
-    def expecting(self, job_id: str) -> Iterator[None]:
-        """Listen for a job while it is queued: who waits for it then need not look first.
-
-        One that is not queued after all, for an error, is forgotten.
-        """
-        self._expect(job_id)
-        try:
-            yield
-        except BaseException:
-            if known := self._expected.pop(job_id, None):
-                known[0].close()
-            raise
-
-    def _expect(self, job_id: str) -> None:
+    def expect(self, job_id: str) -> None:
+        """Listen for a job before it is queued: who waits for it then need not look first."""
         if not self._announcements.is_listening or job_id in self._expected:
             return
         if len(self._expected) >= MOST_EXPECTED:
-            self._expected.pop(next(iter(self._expected)))[0].close()
-        listening = ExitStack()
-        announced = listening.enter_context(self._announcements.of(job_id))
-        self._expected[job_id] = listening, announced
+            self.forget(next(iter(self._expected)))
+        self._expected[job_id] = self._announcements.listen(job_id)
+
+    def forget(self, job_id: str) -> None:
+        """Expect a job no more: it was not queued after all."""
+        announced = self._expected.pop(job_id, None)
+        if announced is not None:
+            self._announcements.leave(job_id, announced)
 
     async def ended(self, job_id: str, timeout_s: float, *, pictures: bool) -> Ended:
         """Return the end once it has come, with the pictures if wanted; raises WaitTimeout."""
@@ -85,20 +75,23 @@ class Watch:
         """Return what `look` finds; it looks again whenever the job was announced."""
         clock = asyncio.get_running_loop()
         until = clock.time() + timeout_s
-        with ExitStack() as listening:
-            known = self._expected.pop(job_id, None)
-            if known is None:
-                announced = listening.enter_context(self._announcements.of(job_id))
-                announced.set()
-            else:
-                listening.push(known[0])
-                announced = known[1]
+        announced = self._announced(job_id)
+        try:
             while True:
                 await _pause(announced, min(max(until - clock.time(), 0.0), LOOK_AGAIN_S))
                 if (found := await look()) is not None:
                     return found
                 if clock.time() >= until:
                     raise WaitTimeout(f"job {job_id} had no outcome within {timeout_s:g} s")
+        finally:
+            self._announcements.leave(job_id, announced)
+
+    def _announced(self, job_id: str) -> asyncio.Event:
+        announced = self._expected.pop(job_id, None)
+        if announced is None:
+            announced = self._announcements.listen(job_id)
+            announced.set()
+        return announced
 
     async def _unseen(self, job_id: str, seen: int) -> Sequence[bytes] | Outcome | None:
         with store_errors():
@@ -120,7 +113,10 @@ class Watch:
 
 async def _pause(announced: asyncio.Event, seconds: float) -> None:
     if not announced.is_set():
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await announced.wait()
+        # The end of the time wakes as an announcement does: a timeout takes longer than all else.
+        alarm = asyncio.get_running_loop().call_later(seconds, announced.set)
+        try:
+            await announced.wait()
+        finally:
+            alarm.cancel()
     announced.clear()

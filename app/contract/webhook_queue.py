@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from app.contract.connection import script_text, store_errors
+from app.contract.connection import store_errors
 from app.contract.keys import Keys
+from app.contract.scripting import script_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,6 +10,7 @@ from redis.exceptions import NoScriptError
 
 from app.contract import replies
 from app.contract.connection import connect, store_errors, unix_ms
+from app.contract.direct import Direct
 from app.contract.errors import DecodeError
 from app.contract.jobs import Job, JobState, Reason
 from app.contract.keys import Keys
@@ -51,7 +52,7 @@ class RedisWorkerQueue:
 
     def __init__(self, client: redis.Redis, settings: QueueSettings) -> None:
         self._client = client
-        self._execute: Any = client.execute_command
+        self._execute = Direct(client).execute
         self._settings = settings
         self._keys = Keys(settings.prefix)
         self._clock = (0, float("-inf"))  # a reading of the store's, and when it was taken here
@@ -176,7 +177,7 @@ class RedisWorkerQueue:
         # Gateways of a version that knew no lanes ring for the model.
         bells = [self._keys.bell(lane.name), self._keys.bell(lane.model)]
         with store_errors():
-            self._client.blpop(bells, max(seconds, SHORTEST_LISTEN_S))
+            self._execute("BLPOP", *bells, max(seconds, SHORTEST_LISTEN_S))
 
     def _extend(self, claims: Sequence[Claimed], step: int | str) -> frozenset[str]:
         if not claims:

@@ -200,3 +200,12 @@ async def test_two_claims_never_give_two_answers(
     assert not worker.fail(first, Failure(job.id, Reason.ERROR, "late"), retry=False)
     assert claim(worker) == []
     assert isinstance(await gateway.wait(job.id, 1), Result)
+
+
+async def test_pictures_that_something_left_are_not_taken_for_the_jobs_own(
+    gateway: RedisGatewayQueue, worker: RedisWorkerQueue, store: redis.Redis, keys: Keys
+) -> None:
+    job = await submitted(gateway, images=2)
+    store.rpush(keys.images(job.id), "of another")
+    assert worker.finish(claim_one(worker), a_result(job), [b"one", b"two"])
+    assert await gateway.images(job.id) == [b"one", b"two"]

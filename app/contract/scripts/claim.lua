@@ -33,6 +33,6 @@ if #ids > 0 then
   redis.call('ZADD', LEASES, unpack(leases))
 end
 for _, place in ipairs(places(lane)) do
-  if redis.call('EXISTS', READY_ .. place) == 1 then ring(place) end
+  if redis.call('EXISTS', READY_ .. place) == 1 then ring(place, 1) end
 end
 return taken

@@ -5,13 +5,19 @@ local ttl = ARGV[1]
 
 local function keep(id, first, last)
   local pictures = IMAGES_ .. id
-  redis.call('DEL', pictures)
-  for i = first, last do redis.call('RPUSH', pictures, ARGV[i]) end
+  for i = first, last do
+    -- Pictures that something left there would come before these.
+    if redis.call('RPUSH', pictures, ARGV[i]) ~= i - first + 1 then
+      redis.call('DEL', pictures)
+      return keep(id, first, last)
+    end
+  end
   redis.call('PEXPIRE', pictures, ttl)
 end
 
 local function finish(id, token, result, first, last)
-  local state, current, cancel, steps = get(id, 'state', 'token', 'cancel', 'steps')
+  local state, current, cancel, attempt, steps, predicted, owner, webhook = get(id,
+    'state', 'token', 'cancel', 'attempt', 'steps', 'predicted_ms', 'owner', 'webhook')
   if current ~= token then return 0 end
   if state == 'done' then return 1 end
   if state ~= 'running' then return 0 end
@@ -20,7 +26,8 @@ local function finish(id, token, result, first, last)
     return 1
   end
   keep(id, first, last)
-  conclude(id, 'done', result, ttl, 'step', steps)
+  settle(id, 'done', result, ttl, 'step', steps)
+  let_go_of(id, 'done', ttl, ttl, attempt, steps, steps, predicted, owner, webhook)
   return 1
 end
 

@@ -93,18 +93,20 @@ local function place_at(lane, model)
   return (lane and not unaware[model]) and lane or model
 end
 
-local function ring(place)
-  local bell = BELL_ .. place
-  if redis.call('LLEN', bell) >= BELL_LENGTH then return end
-  redis.call('LPUSH', bell, '1')
+local function ring(place, times)
+  local bell, tokens = BELL_ .. place, {}
+  for i = 1, math.min(times, BELL_LENGTH - redis.call('LLEN', bell)) do tokens[i] = '1' end
+  if #tokens == 0 then return end
+  redis.call('LPUSH', bell, unpack(tokens))
   redis.call('PEXPIRE', bell, BELL_TTL_MS)
 end
 
-local function wait_at(place, id, deadline, predicted, owner)
-  redis.call('ZADD', READY_ .. place, deadline, id)
-  redis.call('HSET', WORK_ .. place, id, predicted)
+-- Some wait from now on: {deadline, id, deadline, id, ...} and {id, predicted ms, ...}.
+local function wait_at(place, deadlines, works)
+  redis.call('ZADD', READY_ .. place, unpack(deadlines))
+  redis.call('HSET', WORK_ .. place, unpack(works))
   redis.call('SADD', MODELS, place)
-  if owner then redis.call('SADD', LIVE_ .. owner, id) end
+  ring(place, #deadlines / 2)
 end
 
 local function queue(id)
@@ -112,9 +114,9 @@ local function queue(id)
   local place = place_at(lane_of(id), model)
   redis.call('HSET', JOB_ .. id, 'state', 'queued')
   redis.call('ZREM', LEASES, id)
-  wait_at(place, id, deadline, predicted, owner)
+  wait_at(place, {deadline, id}, {id, predicted})
+  if owner then redis.call('SADD', LIVE_ .. owner, id) end
   tell(id, 'queued')
-  ring(place)
 end
 
 -- Of jobs in a lane, nobody waits any more.
@@ -140,10 +142,9 @@ local function call_hook(id, ttl_ms)
   redis.call('PEXPIRE', HOOKS, HOOK_TTL_MS)
 end
 
--- What every end of a job has in common.
-local function let_go(id, event, ttl_ms, event_ttl_ms)
-  local attempt, step, steps, predicted, owner, webhook =
-    get(id, 'attempt', 'step', 'steps', 'predicted_ms', 'owner', 'webhook')
+-- What every end of a job has in common, given its attempt, step, steps, predicted ms, owner and
+-- webhook.
+local function let_go_of(id, event, ttl_ms, event_ttl_ms, attempt, step, steps, predicted, owner, webhook)
   redis.call('ZREM', LEASES, id)
   if owner then redis.call('SREM', LIVE_ .. owner, id) end
   if webhook then call_hook(id, tonumber(ttl_ms)) end
@@ -151,10 +152,19 @@ local function let_go(id, event, ttl_ms, event_ttl_ms)
   redis.call('PUBLISH', OVER, id)
 end
 
-local function conclude(id, state, outcome, ttl_ms, ...)
+local function let_go(id, event, ttl_ms, event_ttl_ms)
+  let_go_of(id, event, ttl_ms, event_ttl_ms,
+    get(id, 'attempt', 'step', 'steps', 'predicted_ms', 'owner', 'webhook'))
+end
+
+local function settle(id, state, outcome, ttl_ms, ...)
   redis.call('HSET', JOB_ .. id, 'state', state, 'outcome', outcome, ...)
   redis.call('HDEL', JOB_ .. id, 'payload', 'cancel')
   redis.call('PEXPIRE', JOB_ .. id, ttl_ms)
+end
+
+local function conclude(id, state, outcome, ttl_ms)
+  settle(id, state, outcome, ttl_ms)
   let_go(id, state, ttl_ms, ttl_ms)
 end
 

@@ -9,7 +9,7 @@
 -- -3 when the idempotency key was used for another request, the job's id when for the same one.
 local ARGUMENTS = 21
 
-local total, arrived = nil, {}
+local total, arrived, waiting = nil, {}, {}
 
 local function queued()
   total = 0
@@ -17,6 +17,20 @@ local function queued()
     total = total + redis.call('ZCARD', READY_ .. name)
   end
   return total
+end
+
+-- Who was accepted waits, with others of the same place at once.
+local function later_at(place, id, deadline, predicted)
+  waiting[place] = waiting[place] or {deadlines = {}, works = {}}
+  local deadlines, works = waiting[place].deadlines, waiting[place].works
+  local last = #deadlines
+  deadlines[last + 1], deadlines[last + 2] = deadline, id
+  works[last + 1], works[last + 2] = id, predicted
+end
+
+local function let_wait()
+  for place, new in pairs(waiting) do wait_at(place, new.deadlines, new.works) end
+  waiting = {}
 end
 
 -- Jobs of a lane whose workers never came back must not block everyone for ever.
@@ -63,6 +77,7 @@ local function accept(first)
 
   local now = now_ms()
   if (total or queued()) >= tonumber(max_jobs) then
+    let_wait()
     bury_unclaimed(now, unclaimed_ttl, dead_ttl)
     if queued() >= tonumber(max_jobs) then return -1 end
   end
@@ -72,16 +87,17 @@ local function accept(first)
     'images', images, 'predicted_ms', predicted, 'quality', quality, 'floor', floor, 'steps', steps,
     'step', 0, 'attempt', 0, 'token', 0, 'created', whole(now), 'deadline', deadline,
     'state', 'queued')
-  if owner ~= '' then redis.call('HSET', JOB_ .. id, 'owner', owner) end
+  if owner ~= '' then
+    redis.call('HSET', JOB_ .. id, 'owner', owner)
+    redis.call('SADD', LIVE_ .. owner, id)
+  end
   if webhook ~= '' then redis.call('HSET', JOB_ .. id, 'webhook', webhook) end
   if once ~= '' then
     redis.call('HSET', ONCE_ .. once, 'job', id, 'fingerprint', fingerprint)
     redis.call('PEXPIRE', ONCE_ .. once, once_ttl)
   end
-  local place = place_at(lane, model)
-  wait_at(place, id, deadline, predicted, owner ~= '' and owner)
+  later_at(place_at(lane, model), id, deadline, predicted)
   tell_of(id, 'queued', 0, 0, steps, predicted)
-  ring(place)
   total = total + 1
   arrived[lane] = arrived[lane] or {}
   table.insert(arrived[lane], arrival(images, budget, met_others))
@@ -90,5 +106,6 @@ end
 
 local accepted = {}
 for first = 1, #ARGV, ARGUMENTS do accepted[#accepted + 1] = accept(first) end
+let_wait()
 for lane, entries in pairs(arrived) do note_arrivals(lane, entries) end
 return accepted

@@ -13,7 +13,10 @@ from schedules.sharing import Waiting
 GPU = Ladder.measured([0.5, 0.8, 1.0], [(m, 1.1 * m, 1.2 * m, 1.3 * m) for m in (100.0, 200, 400)])
 CPU = Ladder.measured([0.5, 0.8, 1.0], [(m, 2.0 * m, 3.0 * m, 4.0 * m) for m in (100.0, 200, 400)])
 
-jobs = st.builds(Waiting, st.floats(-100, 3000), st.integers(1, 2), st.sampled_from([0.5, 0.8, 1]))
+qualities = st.sampled_from([0.5, 0.8, 1])
+jobs = st.builds(
+    Waiting, st.floats(-100, 3000), st.integers(1, 2), qualities, st.just(0.0), st.none()
+)
 lines = st.lists(jobs, min_size=1, max_size=6).map(
     lambda line: sorted(line, key=lambda j: j.left_ms)
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -38,7 +37,8 @@ def crews(draw: st.DrawFn) -> Crew:
     return Crew(tuple(free), tuple(draw(st.floats(0.2, 3)) for _ in range(number)))
 
 
-jobs = st.builds(Waiting, milliseconds, st.integers(1, 3), qualities, st.sampled_from([0, 0, 0.5]))
+floors = st.sampled_from([0, 0, 0.5])
+jobs = st.builds(Waiting, milliseconds, st.integers(1, 3), qualities, floors, st.none())
 lines = st.lists(jobs, max_size=8)
 
 
@@ -61,7 +61,7 @@ def test_no_higher_ceiling_would_keep_them(ladder: Ladder, crew: Crew, line: lis
 def test_where_it_is_clear_that_all_are_in_time_they_are(
     ladder: Ladder, crew: Crew, line: list[Waiting], one_more: Waiting, factor: float
 ) -> None:
-    line = [replace(one, left_ms=one.left_ms * factor) for one in line]
+    line = [one._replace(left_ms=one.left_ms * factor) for one in line]
 
     if Crowd(tuple(line), (), ladder).is_clear_for(crew, one_more):
         everyone = [*line, one_more]
@@ -82,7 +82,7 @@ def test_one_more_who_fits_beside_the_others_never_raises_the_ceiling(
 def test_busier_workers_keep_nobody_more(
     ladder: Ladder, crew: Crew, line: list[Waiting], longer_ms: float
 ) -> None:
-    busier = replace(crew, free_ms=tuple(ms + longer_ms for ms in crew.free_ms))
+    busier = crew._replace(free_ms=tuple(ms + longer_ms for ms in crew.free_ms))
 
     assert kept(line, ladder, busier, 0) <= kept(line, ladder, crew, 0)
 
@@ -91,7 +91,7 @@ def test_busier_workers_keep_nobody_more(
 def test_who_has_the_same_promise_gets_the_same(
     ladder: Ladder, line: list[Waiting], twin: Waiting
 ) -> None:
-    everyone = [twin, *line, replace(twin, left_ms=twin.left_ms + 1)]
+    everyone = [twin, *line, twin._replace(left_ms=twin.left_ms + 1)]
     found = ceiling(everyone, ladder, IDLE)
     rungs = {
         max(min(found, job.highest(ladder)), job.lowest(ladder))

@@ -192,7 +192,7 @@ def test_the_memory_of_the_failed_run_is_free_before_the_next_one(desk: Desk) ->
 
 def test_parts_of_a_job_by_different_plans_report_the_poorer_one(desk: Desk) -> None:
     ran = Bench(desk).run(*some_claims(desk, 1))
-    poor = replace(ran, plan=replace(ran.plan, quality=0.1))
+    poor = replace(ran, plan=ran.plan.copy(quality=0.1))
 
     assert together(ran, poor).plan == together(poor, ran).plan == poor.plan
 

@@ -111,7 +111,7 @@ class Kept(NoTracing):
 
 def test_jobs_are_told_under_the_trace_they_came_with() -> None:
     claim, alone = a_claim(), a_claim()
-    alone = replace(alone, job=replace(alone.job, trace=None))
+    alone = alone.copy(job=alone.job.copy(trace=None))
     kept = Kept()
     JobTraces(kept).finished([(one, a_result(one)) for one in (claim, alone)], a_made(), 0.0)
 
@@ -119,7 +119,7 @@ def test_jobs_are_told_under_the_trace_they_came_with() -> None:
 
 
 def test_a_log_line_ends_with_the_traces_of_its_jobs() -> None:
-    without = replace(a_claim(), job=a_job())
+    without = a_claim().copy(job=a_job())
 
     assert traces_of([a_claim(), without]) == " (trace_id 0af7651916cd43dd8448eb211c80319c)"
     assert traces_of([without]) == ""

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -150,7 +149,7 @@ def test_without_time_only_small_previews_are_shown(tiny: Model) -> None:
 
 def test_a_small_preview_of_a_large_picture_stays_small(tiny: Model) -> None:
     (claim,) = claims_for(tiny, full=False)[2:]
-    wide = replace(claim, job=replace(claim.job, width=1024, height=512))
+    wide = claim.copy(job=claim.job.copy(width=1024, height=512))
     shown = shown_by(tiny, a_map(tiny), [wide], torch.randn(1, 4, 64, 128))
 
     assert Image.open(BytesIO(shown[0][2])).size == (256, 128)
