@@ -71,6 +71,7 @@ class FakeWorker:
         self.claimed: list[Job] = []
         self.cancelled: list[str] = []
         self._queue = RedisWorkerQueue.connect(url, settings)
+        self._publishing = threading.Lock()  # else an older card may be written after a newer one
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -88,7 +89,8 @@ class FakeWorker:
         self._queue.close()
 
     def publish(self) -> None:
-        self._queue.publish(self.card, self.book)
+        with self._publishing:
+            self._queue.publish(self.card, self.book)
 
     def _run(self) -> None:
         while not self._stop.is_set():
