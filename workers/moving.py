@@ -15,7 +15,7 @@ from schedules.book import Plan, Quality
 from schedules.neighbours import neighbours
 from workers import calibration_parts as parts
 from workers.correcting import Corrected
-from workers.quality import METRIC
+from workers.quality import METRIC, log_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -91,8 +91,6 @@ class Moving:
         def measured() -> float:
             count = len(self._reference)
             latents = correcting.studio.latents(plan.solver, plan.schedule, count, correction)
-            apart = latents.float() - self._reference.to(latents).float()
-            squared = apart.square().flatten(1).mean(1)
-            return float(squared.clamp(min=1e-12).log().mean())
+            return log_error(latents, self._reference.to(latents))
 
         return correcting.keep(parts.closeness(plan), measured)

@@ -38,6 +38,15 @@ class Fidelity:
     similarity: float
 
 
+def log_error(latents: Tensor, reference: Tensor) -> float:
+    """Return how far final latents lie from others, both B × C × h × w.
+
+    It is the mean over pictures of the logarithm of their mean squared difference.
+    """
+    squared = (latents.float() - reference.float()).square().flatten(1).mean(1)
+    return float(squared.clamp(min=1e-12).log().mean())
+
+
 class PerceptualDistance:
     """Distance of two pictures in the features of a fixed ImageNet network.
 

@@ -24,9 +24,9 @@ def script_text(name: str) -> str:
 
     The store makes the functions in a script anew whenever it runs, used or not.
     """
-    script, used = _read(name), _names(_read(name))
+    script = _read(name)
     head, *parts = PART.split(_read(PRELUDE))
-    needed = [script]
+    needed, used = [script], _names(script)
     for part in reversed(parts):  # a part uses only what stands before it
         if used.intersection(DEFINED.findall(part)):
             needed.append(part)

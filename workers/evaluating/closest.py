@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from workers.fitting import fit
+from workers.quality import log_error
 from workers.sampler import denoise, encode, initial_latents
 
 if TYPE_CHECKING:
@@ -66,8 +67,7 @@ class Closest:
         frame = replace(self.uncached, schedule=schedule)
         if schedule.reuses(self.model.units.graph):
             frame = replace(frame, correction=self._correction(frame))
-        squared = (self._latents(frame) - self._reference).float().square().flatten(1).mean(1)
-        return Fitted(frame, float(squared.clamp(min=1e-12).log().mean()))
+        return Fitted(frame, log_error(self._latents(frame), self._reference))
 
     def _correction(self, frame: Frame) -> Correction:
         def tell(_stage: str, done: int, total: int) -> None:
