@@ -1,4 +1,4 @@
-"""The bundled model as tests know it: its folder, the size of its pictures, its plans and costs."""
+"""The smaller bundled model, which tests use: its folder, the size of its pictures, its plans."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 from schedules.book import PlanBook
 from schedules.cost import CostModel
 
-FOLDER = Path(__file__).parents[1] / "workers" / "demo" / "emoji"
+NAME = "emoji-small"
+FOLDER = Path(__file__).parents[1] / "workers" / "demo" / NAME
 SIDE = 64
 
 

@@ -59,6 +59,10 @@ PICTURED = (
     ),
     click.option("--most-prompts", type=click.IntRange(1), help="Only the first so many."),
     click.option("--seeds", default=1, show_default=True, help="Pictures per prompt."),
+    click.option(
+        "--timed", default=24, show_default=True, type=click.IntRange(1),
+        help="Pictures that are timed, one after the other; the rest is made by all cores at once.",
+    ),
     click.option("--plans", type=click.Path(path_type=Path), help="Folder of the plan book."),
 )  # fmt: skip
 

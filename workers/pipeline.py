@@ -19,7 +19,7 @@ from workers.units import UNetUnits, find_units
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-BUNDLED = {"emoji": Path(__file__).parent / "demo" / "emoji"}
+BUNDLED = {name: Path(__file__).parent / "demo" / name for name in ("emoji", "emoji-small")}
 SAMPLES = 16
 SAMPLE_BYTES = 65_536
 

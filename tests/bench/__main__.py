@@ -16,6 +16,7 @@ from rich.progress import Progress
 from app.bench import PROMPTS
 from app.errors import GatewayError, ServiceError
 from app.open_loop import OpenLoad, rates_of
+from tests import bundled
 from tests.bench import overhead as idle
 from tests.bench import overload as busy
 from tests.bench import saturation as full
@@ -43,7 +44,7 @@ out_option = click.option(
 resume_option = click.option(
     "--resume", is_flag=True, help="Leave out what the report in --out already has."
 )
-model_option = click.option("--model", default="emoji", show_default=True)
+model_option = click.option("--model", default=bundled.NAME, show_default=True)
 
 
 @click.group()

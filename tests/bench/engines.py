@@ -28,7 +28,7 @@ class Engine:
     """One of ENGINES; a model is the bundled one or a folder with a plan book."""
 
     name: str
-    model: str = "emoji"
+    model: str = bundled.NAME
 
     def for_peers(self) -> Mapping[str, str]:
         """Return the environment by which a peer does this work."""
@@ -41,7 +41,7 @@ class Engine:
 
 def folder_of(model: str) -> Path:
     """Return where a model lies."""
-    return bundled.FOLDER if model == "emoji" else Path(model).absolute()
+    return bundled.FOLDER if model == bundled.NAME else Path(model).absolute()
 
 
 @cache
@@ -53,7 +53,7 @@ def book_of(model: str) -> PlanBook:
 
 def book() -> PlanBook:
     """Return the bundled model's plan book."""
-    return book_of("emoji")
+    return book_of(bundled.NAME)
 
 
 def costs(engine: str) -> CostModel:

@@ -15,7 +15,7 @@ import httpx
 
 from app.client import Client
 from app.store import EmbeddedStore
-from tests.bundled import SIDE
+from tests.bundled import NAME, SIDE
 from tests.integration.gateways import free_port, wait_until
 from workers.calibration_files import CORRECTIONS, FOLDER, book_path, load_book
 from workers.pipeline import BUNDLED
@@ -79,7 +79,7 @@ def asleep(running: Service) -> Iterator[None]:
 
 def write_quick_book(folder: Path) -> None:
     """Write the bundled plan book without its long plans, so that tests stay short."""
-    bundled = BUNDLED["emoji"] / FOLDER
+    bundled = BUNDLED[NAME] / FOLDER
     book = load_book(bundled, SIDE, SIDE)
     shutil.copytree(bundled / CORRECTIONS, folder / CORRECTIONS)
     quick = book.with_plans([plan for plan in book.plans if plan.steps <= 6])
@@ -89,7 +89,7 @@ def write_quick_book(folder: Path) -> None:
 def worker_command(store_url: str, metrics_port: int, plans: Path) -> list[str]:
     """Return the arguments of a worker that measures little, to start soon."""
     options = ["--max-batch", "2", "--metrics-port", str(metrics_port), "--plans", str(plans)]
-    return ["worker", "--model", "emoji", "--store-url", store_url, *options]
+    return ["worker", "--model", NAME, "--store-url", store_url, *options]
 
 
 @contextmanager

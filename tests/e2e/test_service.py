@@ -120,8 +120,8 @@ def test_worker_metrics_are_well_formed_and_count_pictures(running: Service) -> 
     generate(running)
     text = httpx.get(running.worker_metrics_url).text
 
-    assert 'blockcache_images_total{model="emoji"' in text
-    assert 'blockcache_block_executions_total{model="emoji",result="reused"}' in text
+    assert 'blockcache_images_total{model="emoji-small"' in text
+    assert 'blockcache_block_executions_total{model="emoji-small",result="reused"}' in text
     promtool = shutil.which("promtool")
     if promtool:
         check = [promtool, "check", "metrics"]

@@ -81,6 +81,7 @@ def measure(preset: str | None, work: Path, model: Path) -> None:
 def _workshop(preset: Preset, work: Path, begin_with: Path | None) -> Iterator[Workshop]:
     """Show progress; say in one sentence what went wrong or how a stopped run goes on."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    torch.set_float32_matmul_precision("high")  # Muon's products, on a GPU
     work.mkdir(parents=True, exist_ok=True)
     try:
         with bars(Console(stderr=True)) as progress:

@@ -71,11 +71,12 @@ def reconstruction_loss(vae: Any, x: Tensor, noise: Tensor) -> Tensor:
 
     `noise` is the standard normal of which the latents are drawn, in their shape.
     """
-    posterior = vae.encode(x).latent_dist
-    made = vae.decode(posterior.mean + posterior.std * noise).sample.float()
+    posterior = vae.encode(x.to(vae.dtype)).latent_dist
+    drawn = posterior.mean + posterior.std * noise.to(vae.dtype)
+    made = vae.decode(drawn).sample.float()
     pixels = (made - x).abs().mean() + SQUARED_WEIGHT * (made - x).square().mean()
     edges = sum((e - f).abs().mean() for e, f in zip(_edges(made), _edges(x), strict=True))
-    kl = posterior.kl().mean() / posterior.mean[0].numel()
+    kl = posterior.kl().float().mean() / posterior.mean[0].numel()
     loss: Tensor = pixels + EDGE_WEIGHT * edges + KL_WEIGHT * kl
     return loss
 

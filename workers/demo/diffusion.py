@@ -96,7 +96,7 @@ def denoising_loss(
     denoiser: Any, states: Tensor, noisy: Tensor, timesteps: Tensor, wanted: Tensor, weight: Tensor
 ) -> Tensor:
     """Return the weighted squared error of the predicted velocity."""
-    found = denoiser(noisy, timesteps, states, return_dict=False)[0]
+    found = denoiser(noisy.to(states.dtype), timesteps, states, return_dict=False)[0]
     errors: Tensor = (found.float() - wanted).square().flatten(1).mean(1)
     return (errors * weight).mean()
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
+from torch.func import functional_call
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from workers.demo import checkpoints
@@ -61,6 +62,28 @@ class Lesson:
         return next(self.networks.parameters()).device
 
 
+class Whole(nn.Module):
+    """A lesson's loss as one module, which can be asked with other weights than its own."""
+
+    def __init__(self, lesson: Lesson) -> None:
+        super().__init__()
+        self.networks = lesson.networks
+        self._loss = lesson.loss
+
+    def forward(self, *batch: Tensor) -> Tensor:
+        """Return the mean loss on a batch."""
+        return self._loss(self.networks, *batch)
+
+    def halved(self, *batch: Tensor) -> Tensor:
+        """Return the same, computed in bfloat16 by weights that stay in single precision.
+
+        Autocast would go back to single precision in every norm: small networks wait for memory.
+        """
+        halves = {name: weights.bfloat16() for name, weights in self.named_parameters()}
+        loss: Tensor = functional_call(self, halves, batch)
+        return loss
+
+
 class Learner:
     """Trains one lesson step by step; picks up where its state file left off.
 
@@ -70,6 +93,8 @@ class Learner:
     def __init__(self, lesson: Lesson) -> None:
         self._lesson = lesson
         self._networks = lesson.networks
+        whole = Whole(lesson)
+        self._loss = whole.halved if lesson.half else whole
         self.averaged = deepcopy(lesson.networks).requires_grad_(False)
         """The running average of the networks: what is worth keeping."""
         self._both = nn.ModuleDict({"now": self._networks, "average": self.averaged})
@@ -103,11 +128,9 @@ class Learner:
         return loss.clone()
 
     def _updated(self, *batch: Tensor) -> Tensor:
-        lesson = self._lesson
         for optimizer in self._optimizers:
             optimizer.zero_grad()
-        with torch.autocast(lesson.device.type, torch.bfloat16, enabled=lesson.half):
-            loss = lesson.loss(self._networks, *batch)
+        loss = self._loss(*batch)
         loss.backward()
         nn.utils.clip_grad_norm_(self._networks.parameters(), CLIP_NORM)
         for optimizer in self._optimizers:

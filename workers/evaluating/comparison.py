@@ -18,11 +18,12 @@ from schedules.rules import all_compute
 from workers.calibration_parts import keep_nothing
 from workers.evaluating.methods import Method, take
 from workers.evaluating.parts import Made, pictures
+from workers.evaluating.untimed import already_made, made_apart
 from workers.images import to_pixels
 from workers.sampler import decode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -41,7 +42,7 @@ TIE = 1.01
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
-    """What a method did: milliseconds of each picture's denoising loop, and the pictures."""
+    """What a method did: milliseconds of each timed picture's denoising loop, and all pictures."""
 
     method: Method
     ms: tuple[float, ...]
@@ -120,20 +121,41 @@ def run(
     progress: Progress,
     keep: Keep = keep_nothing,
     of: str = "pictures",
+    timed: int | None = None,
 ) -> tuple[Outcome, ...]:
-    """Make every picture by every method; `keep` may have some of what they are called `of`."""
+    """Make every picture by every method; `keep` may have some of what they are called `of`.
+
+    Only the first `timed` are timed, while nothing else runs; None: all.
+    """
+    timed = len(subjects) if timed is None else min(timed, len(subjects))
     made: list[Made] = []
-    for done, subject in enumerate(subjects, start=1):
-        made.append(keep(pictures(of, done), partial(_by_all, model, methods, subject)))
-        progress("pictures", done, len(subjects))
+    for one in _made(model, methods, subjects, keep, of, timed):
+        made.append(one)
+        progress("pictures", len(made), len(subjects))
     return tuple(
         Outcome(
             method,
-            tuple(float(one.ms[place]) for one in made),
+            tuple(float(one.ms[place]) for one in made[:timed]),
             np.stack([one.pixels[place] for one in made]),
         )
         for place, method in enumerate(methods)
     )
+
+
+def _made(
+    model: Model,
+    methods: Sequence[Method],
+    subjects: Sequence[Subject],
+    keep: Keep,
+    of: str,
+    timed: int,
+) -> Iterator[Made]:
+    make = partial(_by_all, model, methods)
+    parts = [(subject, pictures(of, number)) for number, subject in enumerate(subjects, start=1)]
+    missing = [subject for subject, part in parts[timed:] if already_made(keep, part) is None]
+    apart = made_apart(make, missing, model.device)
+    for place, (subject, part) in enumerate(parts):
+        yield keep(part, partial(make, subject) if place < timed else partial(next, apart))
 
 
 @torch.inference_mode()

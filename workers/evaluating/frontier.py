@@ -12,7 +12,7 @@ from schedules.cost import CostModel
 from workers import calibration_parts as parts
 from workers.calibration_settings import REFERENCE
 from workers.evaluating import verdicts as judgements
-from workers.evaluating.comparison import FEWER, TIE, run
+from workers.evaluating.comparison import FEWER, TIE
 from workers.evaluating.methods import Method
 from workers.evaluating.tables import grid
 from workers.evaluating.verdicts import Verdict
@@ -72,7 +72,7 @@ def points(session: Session, shelf: Shelf, most_steps: int, progress: Progress) 
     methods = [_planned(session, shelf, plan) for plan in plans]
     shorter = [_uncached(session, steps) for steps in range(1, most_steps + 1)]
     both = [*methods, *shorter]
-    outcomes = run(session.model, both, session.subjects, progress, session.keep, "frontier")
+    outcomes = session.ran(both, progress, "frontier")
     found = [_reached(session, outcome) for outcome in outcomes]
     ranked = list(zip([plan.quality.value for plan in plans], found, strict=False))
     fewer = found[len(plans) :]

@@ -37,6 +37,7 @@ class Options:
     prompts: Path | None = None
     most_prompts: int | None = None
     seeds: int = 1
+    timed: int = 24
     plans: Path | None = None
 
     def setting(self, model: Model) -> Setting:
@@ -46,7 +47,8 @@ class Options:
             Prompt(text, None, FIRST_SEED + number)
             for number, text in enumerate(texts * self.seeds)
         )
-        return Setting(*(self.size or (model.native_size,) * 2), self.guidance_scale, requests)
+        size = self.size or (model.native_size,) * 2
+        return Setting(*size, self.guidance_scale, requests, self.timed)
 
     def require(self, model: Model) -> None:
         """Refuse what cannot be run now rather than in an hour."""

@@ -31,7 +31,7 @@ from workers.quality import PerceptualDistance
 from workers.sampler import Frame
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -56,12 +56,16 @@ SHOWN_PROMPTS = 3
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What is drawn: `requests`, which no calibration has seen, in one size and guidance scale."""
+    """What is drawn: `requests`, which no calibration has seen, in one size and guidance scale.
+
+    Methods are timed on the first `timed` of them, None: on all.
+    """
 
     width: int
     height: int
     guidance_scale: float
     requests: tuple[Prompt, ...]
+    timed: int | None = None
 
     def frame(self, model: Model, solver: str, steps: int) -> Frame:
         """Return the frame of an uncached run."""
@@ -144,7 +148,7 @@ class Session:
         self.costs = self._measured_costs(frame)
         uncached = Method("reference", "uncached", frame)
         told = self._under("reference")
-        (made,) = run(model, [uncached], self.subjects, told, keep, "reference")
+        (made,) = run(model, [uncached], self.subjects, told, keep, "reference", timed=0)
         self.distance = PerceptualDistance(model.device)
         basis = made.pictures if data is None else data
         self.space = Space(basis, len(self.subjects) // 2, self.distance)
@@ -158,6 +162,11 @@ class Session:
 
     def _under(self, title: str) -> Progress:
         return lambda stage, done, total: self._progress(f"{title}: {stage}", done, total)
+
+    def ran(self, methods: Sequence[Method], told: Progress, of: str) -> tuple[Outcome, ...]:
+        """Return what came of every method; `of` is what its pictures are called where kept."""
+        given = self.subjects, told, self.keep, of, self.setting.timed
+        return run(self.model, methods, *given)
 
     def evaluated(
         self,
@@ -179,7 +188,7 @@ class Session:
             on_picture(done)
 
         of = f"pictures-{solver}-{steps}"
-        outcomes = run(self.model, lined.methods, self.subjects, tell, self.keep, of)
+        outcomes = self.ran(lined.methods, tell, of)
         found = Comparison(outcomes, lined.notes)
         shown = tuple(found.shown())
         first = tuple(replace(o, pictures=o.pictures[:SHOWN_PROMPTS].copy()) for o in shown)

@@ -93,10 +93,12 @@ def _write_json(
 
 
 def _setting_notes(session: Session) -> list[str]:
-    setting = session.setting
+    setting, pictures = session.setting, len(session.subjects)
+    timed = pictures if setting.timed is None else min(setting.timed, pictures)
     return [
-        f"{len(setting.requests)} pictures, {setting.width}×{setting.height}, guidance "
-        f"{setting.guidance_scale:g}; all methods in turn on each, one picture at a time.",
+        f"{pictures} pictures, {setting.width}×{setting.height}, guidance "
+        f"{setting.guidance_scale:g}; {timed} of them timed, all methods in turn on each, one "
+        "picture at a time.",
         "ms: median of the denoising loop, from the first UNet call to the end of the last step.",
     ]
 

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Model]:
-    """Return what loads a model by name: emoji, sd1, sd2 or sdxl."""
+    """Return what loads a model by name: emoji-small, sd1, sd2 or sdxl."""
     parent: Path = tmp_path_factory.mktemp("models")
     return cache(lambda name: load_tiny(name, parent))
 
 
-@pytest.fixture(params=["emoji", "sd1", "sd2", "sdxl"])
+@pytest.fixture(params=["emoji-small", "sd1", "sd2", "sdxl"])
 def model(request: pytest.FixtureRequest, models: Callable[[str], Model]) -> Model:
     """Return each model in turn."""
     return models(request.param)
@@ -39,8 +39,8 @@ def tiny(models: Callable[[str], Model]) -> Model:
 
 @pytest.fixture
 def emoji(models: Callable[[str], Model]) -> Model:
-    """Return the bundled model."""
-    return models("emoji")
+    """Return the smaller bundled model."""
+    return models("emoji-small")
 
 
 @pytest.fixture

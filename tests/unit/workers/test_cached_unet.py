@@ -44,7 +44,10 @@ RULES: dict[str, Callable[[Model], Schedule]] = {
     "deepcache-1": lambda model: deepcache(4, model.units.graph, 2, 1),
     "accumulate": accumulated,
 }
-RULED = [("emoji", "accumulate"), *((n, rule) for n in ("sd1", "sd2", "sdxl") for rule in RULES)]
+RULED = [
+    ("emoji-small", "accumulate"),
+    *((n, rule) for n in ("sd1", "sd2", "sdxl") for rule in RULES),
+]
 
 
 @pytest.fixture(scope="module", params=RULED, ids="-".join)
@@ -56,7 +59,7 @@ def ruled(request: pytest.FixtureRequest, models: Callable[[str], Model]) -> tup
 
 
 # diffusers' LDM pipeline never scales its latents, so that it cannot use Euler.
-EQUAL = [(n, s) for n in ("emoji", *TINY) for s in SOLVERS if (n, s) != ("ldm", "euler")]
+EQUAL = [(n, s) for n in ("emoji-small", *TINY) for s in SOLVERS if (n, s) != ("ldm", "euler")]
 
 
 @pytest.mark.parametrize("guidance", [3.0, 1.0], ids=["guided", "unguided"])

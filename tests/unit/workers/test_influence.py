@@ -59,13 +59,13 @@ def one_reuse(model: Model, unit: str, step: int) -> Schedule:
 
 @pytest.fixture(scope="module")
 def measured(models: Callable[[str], Model]) -> Influence:
-    emoji = models("emoji")
+    emoji = models("emoji-small")
     return measure_influence(emoji, REQUESTS, frame(emoji), SETTINGS).plain
 
 
 @pytest.fixture(scope="module")
 def uncached(models: Callable[[str], Model]) -> Tensor:
-    emoji = models("emoji")
+    emoji = models("emoji-small")
     return picture(emoji, all_compute(STEPS, emoji.units.graph))
 
 

@@ -66,9 +66,13 @@ def test_in_bfloat16_all_compute_is_the_plain_pipeline_too(folder: Path) -> None
     assert pixels_of(model, latents).shape == (1, SIDE, SIDE, 3)
 
 
-def test_the_bundled_model_is_loaded_by_name(emoji: Model) -> None:
-    assert emoji.name == "emoji"
-    assert len(emoji.units.graph) == 30
+@pytest.mark.parametrize(("name", "side", "units"), [("emoji", 128, 45), ("emoji-small", 64, 30)])
+def test_a_bundled_model_is_loaded_by_name(
+    models: Callable[[str], Model], name: str, side: int, units: int
+) -> None:
+    model = models(name)
+
+    assert (model.name, model.native_size, len(model.units.graph)) == (name, side, units)
 
 
 def test_equal_folders_have_one_fingerprint(tiny: Model, folder: Path) -> None:

@@ -10,6 +10,7 @@ from tests import bundled
 from tests.rendering import is_untouched
 from tests.tiny_models import SIDE, TINY
 from workers.calibration_files import FOLDER, load_book
+from workers.pipeline import BUNDLED
 from workers.units import find_units, replaced_forward
 
 if TYPE_CHECKING:
@@ -57,8 +58,12 @@ def test_every_up_layer_has_one_place_to_cut(models: Models) -> None:
     ]  # fmt: skip
 
 
-def test_the_bundled_plan_book_is_for_the_bundled_models_units(emoji: Model) -> None:
-    assert load_book(emoji.folder / FOLDER, bundled.SIDE, bundled.SIDE).graph == emoji.units.graph
+@pytest.mark.parametrize("name", BUNDLED)
+def test_a_bundled_plan_book_is_for_the_bundled_models_units(models: Models, name: str) -> None:
+    model, size = models(name), (models(name).native_size,) * 2
+
+    book = load_book(model.folder / FOLDER, *size)
+    assert (book.model, book.revision, book.graph) == (name, model.revision, model.units.graph)
 
 
 def test_roles_are_those_of_the_layers(models: Models) -> None:
@@ -137,4 +142,4 @@ def test_units_do_not_depend_on_precision() -> None:
 
 def test_a_tiny_model_knows_its_own_size(models: Models) -> None:
     assert models("sd1").native_size == SIDE
-    assert models("emoji").native_size == bundled.SIDE
+    assert models("emoji-small").native_size == bundled.SIDE

@@ -105,7 +105,7 @@ def test_the_loss_is_smaller_the_closer_the_picture(vae: Any) -> None:
     class Perfect(torch.nn.Module):
         def __init__(self, wanted: torch.Tensor, off: float) -> None:
             super().__init__()
-            self.made, self.encode = wanted + off, vae.encode
+            self.made, self.encode, self.dtype = wanted + off, vae.encode, vae.dtype
 
         def decode(self, _latents: torch.Tensor) -> object:
             return type("Decoded", (), {"sample": self.made})

@@ -61,6 +61,21 @@ def test_a_run_that_was_stopped_and_resumed_learns_what_an_uninterrupted_one_doe
     assert weights(resumed) == weights(whole)
 
 
+def test_in_half_precision_the_loss_is_and_the_weights_are_not(tmp_path: Path) -> None:
+    seen: list[torch.dtype] = []
+    plain = lesson(tmp_path / "state")
+
+    def loss(nets: nn.ModuleDict, x: Tensor) -> Tensor:
+        seen.append(next(nets.parameters()).dtype)
+        return plain.loss(nets, x.bfloat16())
+
+    learnt = learn(replace(plain, loss=loss, half=True), lambda *_: None)
+
+    assert set(seen) == {torch.bfloat16}
+    assert {parameter.dtype for parameter in learnt.parameters()} == {torch.float32}
+    assert weights(learnt) != weights(lesson(tmp_path / "other").networks)
+
+
 def test_the_loss_falls(tmp_path: Path) -> None:
     losses: list[float] = []
     course = Course(60, 64, 0.1, 2, 0.5)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,6 +42,17 @@ def test_the_result_is_a_model_that_any_worker_can_load(made: Path) -> None:
 
     assert drawn.shape == (2, 16, 16, 3)
     assert drawn.std() > 0
+
+
+def test_in_half_precision_it_learns_nearly_the_same(made: Path, tmp_path: Path) -> None:
+    shop = workshop(tmp_path, replace(TINY, half=True))
+
+    halved = shop.parts(shop.pictures())
+
+    whole = read_parts(made / "model")
+    for part in ("vae", "unet", "text_encoder"):
+        one, other = (getattr(parts, part).parameters() for parts in (halved, whole))
+        assert all(map(partial(torch.allclose, atol=0.02), one, other)), part
 
 
 def test_weights_are_half_precision_safetensors(made: Path) -> None:

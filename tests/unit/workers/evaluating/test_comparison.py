@@ -9,6 +9,7 @@ from schedules.rules import all_compute, uniform
 from tests.rendering import a_frame, is_untouched, some_prompts
 from workers.evaluating.comparison import FEWER, Comparison, Outcome, run, usable
 from workers.evaluating.methods import Method, Subject
+from workers.evaluating.parts import pictures
 from workers.partial import PartialFolder
 
 if TYPE_CHECKING:
@@ -52,6 +53,30 @@ def test_pictures_that_were_kept_are_not_made_again(tiny: Model, tmp_path: Path)
 
     assert both.ms[0] == first.ms[0]
     assert np.array_equal(both.pictures[:1], first.pictures)
+
+
+def test_pictures_that_are_not_timed_are_the_same_in_the_same_order(
+    tiny: Model, tmp_path: Path
+) -> None:
+    methods = [Method("uncached", "uncached", a_frame(tiny, 2))]
+    subjects = [Subject.of(tiny, one, methods[0].frame) for one in some_prompts(1, 2, 3, 4, 5)]
+    keep = PartialFolder.opened(tmp_path / "partial", {})
+    (all_timed,) = run(tiny, methods, subjects, lambda *_: None, keep)
+    for number in (3, 5):
+        (keep.folder / pictures("pictures", number).file).unlink()
+    (found,) = run(tiny, methods, subjects, lambda *_: None, keep, timed=1)
+
+    assert found.ms == all_timed.ms[:1]
+    assert np.abs(found.pictures.astype(int) - all_timed.pictures).max() <= 1
+    assert len({picture.tobytes() for picture in found.pictures}) == len(subjects)
+
+
+def test_without_a_time_nothing_is_timed(tiny: Model) -> None:
+    methods = [Method("uncached", "uncached", a_frame(tiny, 2))]
+    subjects = [Subject.of(tiny, one, methods[0].frame) for one in some_prompts(1, 2)]
+    (found,) = run(tiny, methods, subjects, lambda *_: None, timed=0)
+
+    assert (found.ms, len(found.pictures)) == ((), 2)
 
 
 def test_a_peer_that_fails_is_left_out_with_its_reason(tiny: Model) -> None:
