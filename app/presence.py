@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -38,4 +39,5 @@ class Presence:
         self._task.add_done_callback(self._end)
 
     def _end(self, _left: asyncio.Task[None]) -> None:
-        self._block.reschedule(0.0)
+        with suppress(RuntimeError):  # the block may be over in the very moment the caller leaves
+            self._block.reschedule(0.0)
