@@ -73,7 +73,7 @@ def run_make(options: JudgeOptions) -> None:
     ]
     with bars(console) as progress:
         subjects = [Subject.of(model, one, methods[0].frame) for one in setting.requests]
-        outcomes = run(model, methods, subjects, Bars(progress))
+        outcomes = run(model, methods, subjects, Bars(progress), timed=setting.timed)
     console.print(str(_write(model, setting, options, pairs, outcomes)))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.presence import AFTER_S, Presence
+from app.presence import Presence
 
 LONG_S = 30.0
 
@@ -29,11 +29,15 @@ async def test_a_caller_that_leaves_ends_the_block() -> None:
 async def test_leaving_in_the_moment_the_block_ends_is_no_error() -> None:
     told: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: told.append(context))
-    left = asyncio.Event()
+    watched, left = asyncio.Event(), asyncio.Event()
+
+    async def gone() -> None:
+        watched.set()
+        await left.wait()
 
     async with asyncio.timeout(LONG_S) as block:
-        presence = Presence(left.wait, block)  # type: ignore[arg-type]
-        await asyncio.sleep(2 * AFTER_S)
+        presence = Presence(gone, block)
+        await watched.wait()
         left.set()
         await asyncio.sleep(0)  # the watching task ends; what it calls is yet to run
     presence.close()
