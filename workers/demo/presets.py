@@ -64,8 +64,8 @@ PRESETS = {
         text_width=128,
         text_layers=3,
         vocabulary=4096,
-        text=Course(2_800, 256, 2e-2, 50, 0.99),
-        diffusion=Course(4_000, 128, 2e-2, 100, 0.997),
+        text=Course(3_600, 256, 2e-2, 50, 0.99),
+        diffusion=Course(4_800, 128, 2e-2, 100, 0.997),
         left_out=frozenset({"People & Body"}),
     ),
     "gpu": Preset(
