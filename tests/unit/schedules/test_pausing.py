@@ -20,6 +20,7 @@ jobs = st.builds(
     st.integers(1, 6),
     st.sampled_from([0.5, 0.8, 1]),
     st.sampled_from([0, 0, 0.8]),
+    st.none(),
 )
 lines = st.lists(jobs, min_size=1, max_size=6).map(
     lambda line: sorted(line, key=lambda job: job.left_ms)
