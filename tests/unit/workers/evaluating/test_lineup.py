@@ -8,7 +8,7 @@ import pytest
 from schedules.rules import all_compute, spread
 from tests.rendering import a_frame, is_untouched, some_prompts
 from tests.tiny_books import book_for, costs_for
-from workers.evaluating.aiming import AHEAD, further, predicted_speed_up
+from workers.evaluating.aiming import AHEAD, FAR_AHEAD, further, predicted_speed_up
 from workers.evaluating.lineup import Lineup, LineupSettings, whole_blocks
 from workers.evaluating.peers import PEERS
 from workers.evaluating.session import Shelf
@@ -95,12 +95,17 @@ def test_where_none_were_named_a_plan_is_as_fast_as_each_other(tiny: Model) -> N
 
 @pytest.mark.parametrize(
     ("others", "found"),
-    [([1.2, 1.19], [1.2]), ([1.2, 1.1], [1.2, 1.1]), ([1.46], []), ([1.51], [1.51]), ([1.0], [])],
+    [([1.2, 1.19], [1.2]), ([1.2, 1.1], [1.2, 1.1]), ([1.46], []), ([1.48, 1.3], [1.3]), ([1.0], [])],
 )
 def test_a_goal_serves_all_that_are_a_little_slower(
     others: list[float], found: list[float]
 ) -> None:
     assert further(others, [1.5]) == [goal * AHEAD for goal in found]
+
+
+def test_what_nothing_else_is_faster_than_is_outrun_clearly() -> None:
+    assert further([2.4, 3.3], [1.5]) == [3.3 * FAR_AHEAD, 2.4 * AHEAD]
+    assert further([1.2], []) == [1.2 * FAR_AHEAD]
 
 
 def test_every_installed_peer_takes_part(methods: dict[str, Method]) -> None:
