@@ -95,7 +95,13 @@ def test_where_none_were_named_a_plan_is_as_fast_as_each_other(tiny: Model) -> N
 
 @pytest.mark.parametrize(
     ("others", "found"),
-    [([1.2, 1.19], [1.2]), ([1.2, 1.1], [1.2, 1.1]), ([1.46], []), ([1.48, 1.3], [1.3]), ([1.0], [])],
+    [
+        ([1.2, 1.19], [1.2]),
+        ([1.2, 1.1], [1.2, 1.1]),
+        ([1.46], []),
+        ([1.48, 1.3], [1.3]),
+        ([1.0], []),
+    ],
 )
 def test_a_goal_serves_all_that_are_a_little_slower(
     others: list[float], found: list[float]
