@@ -125,10 +125,10 @@ def promising(plans: Iterable[Plan], judged: Sequence[Plan], costs: CostModel) -
     solver and steps: a cached run comes as close at best.
     """
     best = {(p.solver, p.steps): p.quality.value for p in judged if p.schedule.is_uncached}
-    known = [(costs.total_ms(p.steps, p.unit_runs), p.quality.value) for p in judged]
+    known = [(_ms(p, costs), p.quality.value) for p in judged]
 
     def may_win(plan: Plan) -> bool:
-        ms = costs.total_ms(plan.steps, plan.unit_runs)
+        ms = _ms(plan, costs)
         quickest = max((quality for took, quality in known if took <= ms), default=0.0)
         return best.get((plan.solver, plan.steps), 1.0) > quickest
 
@@ -153,6 +153,26 @@ def _rested(plan: Plan, graph: UnitGraph, share: float) -> Plan:
     return Plan.of(plan.solver, rule, schedule, graph, Quality(plan.quality.metric, 0.0))
 
 
+def closer_than_uncached(plans: Sequence[Plan], costs: CostModel) -> tuple[Plan, ...]:
+    """Return the plans without cached ones that an uncached run comes as close as in as much time.
+
+    A cached plan has to lead in every figure that was measured (all are higher for closer
+    pictures): one alone may lead by chance, where pictures are few and nothing is close.
+    """
+    uncached = [(_ms(one, costs), one.measured) for one in plans if one.schedule.is_uncached]
+
+    def leads(plan: Plan) -> bool:
+        ms, figures = _ms(plan, costs), plan.measured
+        quick = (known for took, known in uncached if took <= ms)
+        return all(figures[name] > known[name] for known in quick for name in figures)
+
+    return tuple(plan for plan in plans if plan.schedule.is_uncached or leads(plan))
+
+
+def _ms(plan: Plan, costs: CostModel) -> float:
+    return costs.total_ms(plan.steps, plan.unit_runs)
+
+
 def undominated(
     plans: Iterable[Plan], costs: CostModel, *, time_slack: float = 0.0, quality_slack: float = 0.0
 ) -> tuple[Plan, ...]:
@@ -163,7 +183,7 @@ def undominated(
     may lie on the frontier of another device or of a more exact measurement.
     """
     timed = sorted(
-        ((costs.total_ms(p.steps, p.unit_runs), p) for p in plans),
+        ((_ms(p, costs), p) for p in plans),
         key=lambda pair: (pair[0], -pair[1].quality.value),
     )
     return tuple(

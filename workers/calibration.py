@@ -23,6 +23,7 @@ from schedules.candidates import (
     ODD,
     Candidate,
     candidates,
+    closer_than_uncached,
     hopeful,
     optimal,
     promising,
@@ -99,7 +100,7 @@ def calibrate(
     measured = work.measured(judge, screened, costs)
     correcting = Correcting(model, settings, work.studio, judge, costs, influences, progress, keep)
     corrected = _corrected(work, correcting, measured, promised)
-    plans = [*measured, *(one.plan for one in corrected)]
+    plans = closer_than_uncached([*measured, *(one.plan for one in corrected)], costs)
     kept = undominated(plans, costs, time_slack=0.03, quality_slack=0.0005)
     named = {plan.correction for plan in kept}
     used = {one.correction.id: one.correction for one in corrected if one.correction.id in named}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,7 @@ from schedules.candidates import (
     RESTS,
     Candidate,
     candidates,
+    closer_than_uncached,
     hopeful,
     optimal,
     promising,
@@ -98,6 +100,31 @@ def test_nothing_is_promised_by_steps_that_fewer_steps_beat() -> None:
     judged = [a_plan(0.8, 4), a_plan(0.79, 8)]
 
     assert promising([cached(8)], judged, costs()) == ()
+
+
+def measured(plan: Plan, **figures: float) -> Plan:
+    return replace(plan, measured=figures)
+
+
+@pytest.mark.parametrize(
+    ("psnr_db", "similarity", "kept"),
+    [(21.0, 0.9, True), (19.0, 0.9, False), (21.0, 0.7, False), (20.0, 0.8, False)],
+)
+def test_a_cached_plan_leads_the_uncached_run_of_its_time_in_every_figure(
+    psnr_db: float, similarity: float, *, kept: bool
+) -> None:
+    uncached = measured(a_plan(0.8, 4), psnr_db=20.0, similarity=0.8)
+    slower = measured(cached(8), psnr_db=psnr_db, similarity=similarity)
+
+    found = closer_than_uncached([uncached, slower], costs())
+
+    assert found == ((uncached, slower) if kept else (uncached,))
+
+
+def test_an_uncached_run_that_takes_longer_tells_nothing_of_a_cached_plan() -> None:
+    quick, uncached = measured(cached(4), psnr_db=19.0), measured(a_plan(0.8, 4), psnr_db=20.0)
+
+    assert closer_than_uncached([quick, uncached], costs()) == (quick, uncached)
 
 
 def test_plans_that_trade_time_for_quality_are_all_kept() -> None:
