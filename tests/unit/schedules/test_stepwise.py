@@ -10,7 +10,7 @@ from schedules.planner import price
 from schedules.rules import deepcache
 from tests.builders import a_card
 from tests.load_simulation import Request, Service, poisson
-from tests.stepwise.measuring import BOOK, MEASURED
+from tests.stepwise.measuring import BOOK, MEASURED, costs_of
 from tests.stepwise.pausing import Pausing
 from tests.stepwise.runs import Member, Price, Run
 from tests.stepwise.saving import saved
@@ -46,9 +46,9 @@ def test_pictures_share_calls_only_where_their_rows_are_the_same(behind: int, sh
     every_other = deepcache(20, BOOK.graph, 2)
     plan = Plan.of("ddim", "deepcache-2", every_other, BOOK.graph, Quality("any", 1.0))
 
-    part = saved(plan, Price(BOOK, MEASURED, 2), behind)
+    part = saved(plan, Price(BOOK, costs_of("1.3"), 2), behind)
 
-    assert (part > 0.1) is shares
+    assert (part > 0.2) is shares
     assert part == pytest.approx(0.0) or shares
 
 

@@ -111,6 +111,7 @@ def test_a_goal_serves_all_that_are_a_little_slower(
 
 def test_what_nothing_else_is_faster_than_is_outrun_clearly() -> None:
     assert further([2.4, 3.3], [1.5]) == [3.3 * FAR_AHEAD, 2.4 * AHEAD]
+    assert further([1.51], [1.5]) == [1.51 * FAR_AHEAD]
     assert further([1.2], []) == [1.2 * FAR_AHEAD]
 
 
