@@ -24,8 +24,8 @@ def compared(picked: Priced, book: PlanBook, costs: CostModel) -> dict[str, Pric
     """Return the plans to compare by what they are, the picked one first.
 
     `fewer-steps` and `naive` are the longest that take no more time than the picked plan: uncached,
-    and with every second step reusing whatever it can. `uncached` is the best plan without a cache
-    and takes the time it takes.
+    and with every second step reusing whatever it can. `uncached` is the best plan without a cache,
+    of as many steps or more, and takes the time it takes.
     """
     graph, solver = book.graph, picked.plan.solver
 
@@ -49,10 +49,13 @@ def compared(picked: Priced, book: PlanBook, costs: CostModel) -> dict[str, Pric
 
 
 def _reference(picked: Plan, book: PlanBook) -> Plan:
-    """Return the best uncached plan of the book, else the picked one without its cache."""
-    uncached = [plan for plan in book.plans if _is_uncached(plan)]
-    if uncached:
-        return max(uncached, key=lambda plan: plan.quality.value)
+    """Return the best uncached plan of the book, else the picked one without its cache.
+
+    One of fewer steps than were picked would be no reference: a book has it because it is fast.
+    """
+    able = [plan for plan in book.plans if _is_uncached(plan) and plan.steps >= picked.steps]
+    if able:
+        return max(able, key=lambda plan: plan.quality.value)
     return _plan(picked.solver, "uncached", all_compute(picked.steps, book.graph), book)
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 
 from app.comparing import compared
+from schedules.book import Plan, Quality
 from schedules.planner import price
 from schedules.rules import all_compute, uniform
 from tests.builders import a_book, costs
 
 BOOK, COSTS = a_book(), costs()
+GOOD = Quality(BOOK.metric, 1.0)
 FULL, CACHED, SHORT = (price(plan, COSTS) for plan in BOOK.plans)
 
 
@@ -30,6 +32,14 @@ def test_the_reference_is_the_best_uncached_plan() -> None:
 
 def test_without_an_uncached_plan_the_reference_is_the_picked_one_uncached() -> None:
     book = BOOK.with_plans(BOOK.plans[1:])
+    reference = compared(CACHED, book, COSTS)["uncached"].plan
+
+    assert reference.schedule == all_compute(CACHED.plan.steps, BOOK.graph)
+
+
+def test_an_uncached_plan_of_fewer_steps_is_no_reference() -> None:
+    one_step = Plan.of(CACHED.plan.solver, "uncached", all_compute(1, BOOK.graph), BOOK.graph, GOOD)
+    book = BOOK.with_plans([one_step, *BOOK.plans[1:]])
     reference = compared(CACHED, book, COSTS)["uncached"].plan
 
     assert reference.schedule == all_compute(CACHED.plan.steps, BOOK.graph)
