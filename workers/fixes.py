@@ -1,4 +1,4 @@
-"""How a correction is applied: one fused multiply-add a reuse, all shapes known beforehand."""
+"""How a correction is applied: a multiply-add a tap and reuse, all shapes known beforehand."""
 
 from __future__ import annotations
 
@@ -37,8 +37,20 @@ class Fix:
 
     def __call__(self, value: Tensor, before: Tensor) -> Tensor:
         """Return γ ⊙ c + β, or γ ⊙ c + δ ⊙ (c − c′) + β with gain γ + δ and slope −δ."""
-        corrected = torch.addcmul(self.shift, value, self.gain)
-        return corrected if self.slope is None else torch.addcmul(corrected, before, self.slope)
+        corrected = _scaled(value, self.gain, self.shift)
+        return corrected if self.slope is None else corrected.addcmul_(before, self.slope)
+
+
+def _scaled(value: Tensor, gain: Tensor, shift: Tensor) -> Tensor:
+    """Return γ ⊙ c + β.
+
+    The fused operation has no vector code on a CPU where both terms have one number a plane: two
+    operations that have take half the time.
+    """
+    per_plane = gain.ndim == 3
+    if per_plane and value.device.type == "cpu":
+        return (value * gain).add_(shift)
+    return torch.addcmul(shift, value, gain)
 
 
 def identity(origin: Origin, schedule: Schedule, units: UNetUnits) -> Correction:

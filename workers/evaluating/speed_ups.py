@@ -67,6 +67,7 @@ def speed_ups(
     """Measure denoising of one guided picture of size × size pixels at each compute fraction.
 
     Every pair runs uncached and cached back to back, so that a drifting machine meets both alike.
+    With and without corrections take turns in being first.
     """
     bench = _Denoising(model, size)
     progress("unit costs", 0, 1)
@@ -78,9 +79,7 @@ def speed_ups(
         corrected = bench.corrected(schedule)
         rounds = []
         for done in range(1, repeats + 1):
-            uncached, cached = bench.ms(all_compute(steps, model.units.graph)), bench.ms(schedule)
-            with_fixes = cached if corrected is None else bench.ms(schedule, corrected)
-            rounds.append(_Round(uncached, cached, with_fixes))
+            rounds.append(bench.round(schedule, corrected, corrected_first=done % 2 == 0))
             progress(f"fraction {fraction:g}", done, repeats)
         found.append(_speed_up(schedule, costs, rounds))
     return found
@@ -130,6 +129,20 @@ class _Denoising:
             return None
         origin = Origin.of(self._model, self._frame(schedule), "two-tap")
         return identity(origin, schedule, units)
+
+    def round(
+        self, schedule: Schedule, correction: Correction | None, *, corrected_first: bool
+    ) -> _Round:
+        """Run uncached, then cached without and with a correction, where there is one."""
+        uncached = self.ms(all_compute(schedule.steps, self._model.units.graph))
+        if correction is None:
+            cached = self.ms(schedule)
+            return _Round(uncached, cached, cached)
+        if corrected_first:
+            corrected, cached = self.ms(schedule, correction), self.ms(schedule)
+        else:
+            cached, corrected = self.ms(schedule), self.ms(schedule, correction)
+        return _Round(uncached, cached, corrected)
 
     def costs(self, steps: int) -> StageCosts:
         """Return unit costs, measured for about as long as three uncached runs take."""
