@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # Sums of many effects can be small on the few projections there are by chance, and a search finds
 # the schedules whose are: this share of an error is that of the sums, the rest of effects alone.
 TOGETHER = 0.5
+# Of so many groups of rows it is known at most what they leave alive.
+MOST_KNOWN = 1024
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,6 +116,7 @@ class Table:
         self._effects = np.pad(effects, ((0, 0), (0, 0), (0, 1), (0, 1)))
         self._effects[:, :, -1, -1] = 1
         self._live: dict[bytes, Computes] = {}
+        self._lives: dict[bytes, Computes] = {}
         self._steps = np.arange(influence.steps)[:, None]
 
     def of(self, schedule: Schedule) -> float:
@@ -127,6 +130,16 @@ class Table:
             self._live[key] = np.array(self._graph.live(row.tolist()))
         return self._live[key]
 
+    def lives(self, rows: Computes) -> Computes:
+        """Return the same of each of several rows; a search asks for the same ones again."""
+        key = rows.tobytes()
+        if key not in self._lives:
+            if len(self._lives) >= MOST_KNOWN:
+                self._lives.clear()
+            live = [self.live(row) for row in rows]
+            self._lives[key] = np.array(live, bool).reshape(rows.shape)
+        return self._lives[key]
+
     def error(self, computes: Computes) -> float:
         """Return the expected squared error of a picture."""
         return float(self._squared(self._total(computes)[None])[0])
@@ -138,40 +151,40 @@ class Table:
         """
         before = _last(computes[:step])
         stale, fresh = self._later(computes, step, before)
-        here = self._at(np.full(len(before), step), step - before)
+        here = self._at(np.arange(len(before)), np.full(len(before), step), step - before)
         now = computes[step]
         rest = self._total(computes) - self._share(now[None], here, stale, fresh)[0]
         return self._squared(rest + self._share(rows, here, stale, fresh))
 
     def _share(self, rows: Computes, here: Effects, stale: Effects, fresh: Effects) -> Effects:
-        live = np.stack([self.live(row) for row in rows])
-        return np.asarray((live & ~rows) @ here + ~rows @ stale + rows @ fresh)
+        return np.asarray((self.lives(rows) & ~rows) @ here + ~rows @ stale + rows @ fresh)
 
     def _later(
         self, computes: Computes, step: int, before: NDArray[np.int64]
     ) -> tuple[Effects, Effects]:
         """Return what units do after `step` until they compute again: without and with it."""
+        rows = computes[step + 1 :]
+        waiting = ~np.logical_or.accumulate(rows, axis=0)
+        units, later = np.nonzero((waiting & self.lives(rows)).T)
+        begins = np.flatnonzero(np.diff(units, prepend=-1))
+        at = later + step + 1
         stale = np.zeros((len(before), self._effects.shape[-1]))
-        fresh, waiting = stale.copy(), np.ones(len(before), bool)
-        for t in range(step + 1, len(computes)):
-            waiting = waiting & ~computes[t]
-            reused = (waiting & self.live(computes[t]))[:, None]
-            at = np.full(len(before), t)
-            stale += reused * self._at(at, t - before)
-            fresh += reused * self._at(at, at - step)
+        fresh = stale.copy()
+        if len(units):
+            stale[units[begins]] = np.add.reduceat(self._at(units, at, at - before[units]), begins)
+            fresh[units[begins]] = np.add.reduceat(self._at(units, at, at - step), begins)
         return stale, fresh
 
-    def _at(self, steps: NDArray[np.int64], lags: NDArray[np.int64]) -> Effects:
-        units = np.arange(len(steps))
+    def _at(
+        self, units: NDArray[np.int64], steps: NDArray[np.int64], lags: NDArray[np.int64]
+    ) -> Effects:
         return np.asarray(self._effects[units, steps, np.minimum(lags, self._longest + 1) - 1])
 
     def _total(self, computes: Computes) -> Effects:
         """Return the sum of the effects of all reuses."""
         sources = np.maximum.accumulate(np.where(computes, self._steps, 0), axis=0)
-        live = np.stack([self.live(row) for row in computes])
-        s, u = np.nonzero(live & ~computes)
-        lags = np.minimum(s - sources[s, u], self._longest + 1)
-        return np.asarray(self._effects[u, s, lags - 1].sum(0, dtype=np.float64))
+        s, u = np.nonzero(self.lives(computes) & ~computes)
+        return np.asarray(self._at(u, s, s - sources[s, u]).sum(0, dtype=np.float64))
 
     def _squared(self, effects: Effects) -> NDArray[np.float64]:
         sums, alone = np.square(effects[:, :-2]).mean(1), effects[:, -2]

@@ -177,7 +177,7 @@ class Search:
     def _with_one_more(self, row: Computes) -> Computes:
         """Return the rows in which one unit more computes; `row` again where that is dead work."""
         rows = row | np.eye(len(row), dtype=bool)
-        return np.stack([one & self._table.live(one) for one in rows])
+        return np.asarray(rows & self._table.lives(rows))
 
     def _merged(self, computes: Computes, price: float) -> Computes:
         """Let steps follow the rows of others, those first that lose least, until few are left."""
@@ -208,7 +208,7 @@ class Search:
         self, computes: Computes, step: int, price: float, now: float
     ) -> tuple[Computes, float]:
         for _ in range(SWEEPS):
-            rows = np.stack([row & self._table.live(row) for row in self._rows(computes, step)])
+            rows = self._rows(computes, step)
             others_ms = spent_ms(computes, self._unit_ms) - float(computes[step] @ self._unit_ms)
             worth = self._table.errors(computes, step, rows)
             worth += price * (others_ms + rows @ self._unit_ms)
@@ -219,23 +219,18 @@ class Search:
             computes[step] = rows[best]
         return computes, now
 
-    def _rows(self, computes: Computes, step: int) -> Iterator[Computes]:
+    def _rows(self, computes: Computes, step: int) -> Computes:
         """Propose rows: everything, a neighbour's, cut at one output, one unit changed."""
-        full = np.ones(self._influence.units, bool)
-        yield full
-        yield computes[step - 1]
-        yield from (_without(full, output) for output in self._outputs)
-        for unit in range(self._influence.units):
-            row = computes[step].copy()
-            row[unit] = ~row[unit]
-            yield row
+        one = np.eye(self._influence.units, dtype=bool)
+        full, cut = np.ones_like(one[:1]), ~one[list(self._outputs)]
+        rows = np.concatenate([full, computes[step - 1 : step], cut, computes[step] ^ one])
+        return np.asarray(rows & self._table.lives(rows))
 
     def _worth(self, computes: Computes, price: float) -> float:
         return self._table.error(computes) + price * spent_ms(computes, self._unit_ms)
 
     def _lean(self, computes: Computes) -> Computes:
-        rows = [row & self._table.live(row) for row in computes[1:]]
-        return np.stack([computes[0], *rows])
+        return np.concatenate([computes[:1], computes[1:] & self._table.lives(computes[1:])])
 
     def _found(self, computes: Computes) -> Found:
         ms = spent_ms(computes, self._unit_ms)
@@ -249,9 +244,3 @@ def _mergers(computes: Computes) -> Iterator[Computes]:
     for kind, other in permutations(range(len(rows)), 2):
         if kind != which[0]:
             yield rows[np.where(which == kind, other, which)]
-
-
-def _without(row: Computes, unit: int) -> Computes:
-    without = row.copy()
-    without[unit] = False
-    return without
