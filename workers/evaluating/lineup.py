@@ -19,6 +19,7 @@ from workers.calibration_parts import influence, keep_nothing, profile
 from workers.evaluating.aiming import (
     BEYOND,
     LARGEST_DELTA,
+    Scale,
     aimed,
     further,
     measured_at,
@@ -104,10 +105,10 @@ class Lineup:
 
     def known(self) -> list[Method]:
         """Return the methods that need no speed-up to aim at, the uncached run first."""
-        whole = whole_blocks(self._frame.schedule.steps, self._graph)
+        paper, whole = self._known
         return [
             self.own("uncached", UNCACHED, self._frame.schedule),
-            *self._paper(self._settings.delta),
+            *self._paper(paper, self._settings.delta),
             self.own("whole blocks, N = 2", "whole blocks", whole),
             *self._peers(),
         ]
@@ -124,7 +125,10 @@ class Lineup:
         measures how fast a method is; `ours` are taken instead of schedules searched anew.
         """
         asked = self._settings.targets(self._frame.schedule.steps)
-        papers = [method for one in asked for method in self._paper_at(one, speed_up)]
+        scale = Scale(self._costs, lambda made: speed_up(self.own("", PLAIN, made)))
+        for known in self._known:
+            scale.speed_up(known)
+        papers = [method for one in asked for method in self._paper_at(one, scale)]
         if ours is not None:
             return [*papers, *ours]
         named = bool(self._settings.speed_ups)
@@ -132,7 +136,7 @@ class Lineup:
         found = [
             method
             for number, one in enumerate(goals)
-            for method in self._searched(one, speed_up, alone=number < len(asked))
+            for method in self._searched(one, scale, alone=number < len(asked))
         ]
         return [*papers, *found]
 
@@ -144,9 +148,14 @@ class Lineup:
         fraction = self._costs.compute_fraction(schedule.steps, schedule.unit_runs)
         return Method(name, group, frame, compute_fraction=fraction)
 
-    def _paper(self, delta: float) -> Iterator[Method]:
+    @cached_property
+    def _known(self) -> tuple[Schedule, Schedule]:
+        """The paper's rule and whole blocks: schedules that are aimed at nothing."""
+        paper = accumulate(self._profile, self._graph, self._settings.delta)
+        return paper, whole_blocks(self._frame.schedule.steps, self._graph)
+
+    def _paper(self, schedule: Schedule, delta: float) -> Iterator[Method]:
         """Give the paper's rule, alone, with its scale-shift in closed form, and trained."""
-        schedule = accumulate(self._profile, self._graph, delta)
         name = f"paper, δ = {delta:g}"
         yield from self._corrected(name, schedule)
         if self._settings.training_minutes and schedule.reuses(self._graph):
@@ -157,7 +166,7 @@ class Lineup:
         if schedule.reuses(self._graph):
             yield self.own(f"{name}, closed form", PAPER, schedule, self._closed(schedule, name))
 
-    def _paper_at(self, goal_: float, speed_up: Callable[[Method], float]) -> Iterator[Method]:
+    def _paper_at(self, goal_: float, scale: Scale) -> Iterator[Method]:
         """Give the paper's rule with the threshold that makes it so much faster.
 
         Where transformers alone do not reach that, ResBlocks are cached too.
@@ -172,7 +181,7 @@ class Lineup:
 
             return threshold(rule, self._costs, wanted)[1]
 
-        schedule = measured_at(goal_, at, lambda made: speed_up(self.own("", PAPER, made)))
+        schedule = measured_at(goal_, at, scale)
         yield from self._corrected(f"paper{what}, {goal_:g}×", schedule)
 
     @cached_property
@@ -220,16 +229,14 @@ class Lineup:
             lambda done, total: self._progress("influence", done, total),
         )
 
-    def _searched(
-        self, goal_: float, speed_up: Callable[[Method], float], *, alone: bool
-    ) -> Iterator[Method]:
+    def _searched(self, goal_: float, scale: Scale, *, alone: bool) -> Iterator[Method]:
         """Give a schedule of least expected error `alone`, and the closest with two taps."""
         found = self._influences
-        trusted = self._of_least_error(found.plain, goal_, speed_up, trust=True)
+        trusted = self._of_least_error(found.plain, goal_, scale, trust=True)
         if alone:
             yield self.own(f"searched, {goal_:.3g}×", PLAIN, trusted)
         others = (
-            self._of_least_error(kind, goal_, speed_up) for kind in (found.plain, found.corrected)
+            self._of_least_error(kind, goal_, scale) for kind in (found.plain, found.corrected)
         )
         best = self._closest.of([trusted, *others]).frame
         yield self.own(f"two taps, {goal_:.3g}×", TWO_TAPS, best.schedule, best.correction)
@@ -240,18 +247,13 @@ class Lineup:
         return Closest(self._model, self._frame, shown, self._progress, self._spent)
 
     def _of_least_error(
-        self,
-        found: Influence,
-        goal_: float,
-        speed_up: Callable[[Method], float],
-        *,
-        trust: bool = False,
+        self, found: Influence, goal_: float, scale: Scale, *, trust: bool = False
     ) -> Schedule:
         def at(wanted: float) -> Schedule:
             with self._spent("searched"):
                 return aimed(found, self._graph, self._costs, wanted, trust=trust)
 
-        return measured_at(goal_, at, lambda made: speed_up(self.own("", PLAIN, made)))
+        return measured_at(goal_, at, scale)
 
     def _closed(self, schedule: Schedule, name: str) -> Correction:
         def tell(_stage: str, done: int, total: int) -> None:

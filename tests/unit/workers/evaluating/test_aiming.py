@@ -9,9 +9,12 @@ from schedules.change import ChangeProfile
 from schedules.influence import Influence
 from schedules.rules import RESIDUAL, accumulate, all_compute, spread
 from tests.tiny_books import costs_for
-from workers.evaluating.aiming import aimed, measured_at, predicted_speed_up, threshold
+from workers.evaluating.aiming import Scale, aimed, measured_at, predicted_speed_up, threshold
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from schedules.cost import StageCosts
     from schedules.schedule import Schedule
     from workers.pipeline import Model
 
@@ -61,25 +64,50 @@ def test_the_smallest_threshold_is_found_that_is_as_fast(tiny: Model) -> None:
     assert schedule == rule(0.25)
 
 
-@pytest.mark.parametrize(
-    ("reached", "asked"),
-    [
-        ([1.51], [1.5]),
-        ([1.4, 1.51], [1.5, 1.5 * 1.5 / 1.4]),
-        ([1.4, 1.45, 1.51], [1.5, 1.5 * 1.5 / 1.4, 1.5**3 / 1.4 / 1.45]),
-        ([0.1, 1.51], [1.5, 1.5 * 1.25]),
-    ],
-    ids=["reached at once", "short", "short again", "disturbed"],
-)
-def test_what_falls_short_when_it_is_measured_is_aimed_at_again(
-    tiny: Model, reached: list[float], asked: list[float]
-) -> None:
-    measured, wanted = iter(reached), list[float]()
+def finest(tiny: Model, costs: StageCosts) -> Callable[[float], Schedule]:
+    """Return what finds the slowest of many schedules that is promised to be as fast as asked."""
+    graph = tiny.units.graph
+    many = [spread(40, graph, percent / 100) for percent in range(100, 20, -1)]
 
-    def make(goal: float) -> Schedule:
-        wanted.append(goal)
-        return all_compute(2, tiny.units.graph)
+    def make(asked: float) -> Schedule:
+        return next(one for one in many if predicted_speed_up(one, costs) >= asked)
 
-    measured_at(1.5, make, lambda _schedule: next(measured))
+    return make
 
-    assert wanted == pytest.approx(asked, rel=0.03)
+
+@pytest.mark.parametrize("share", [0.9, 1.0, 1.1])
+def test_what_is_reached_of_the_promised_decides_where_to_aim(tiny: Model, share: float) -> None:
+    costs = costs_for(tiny).at(1)
+
+    def measured(schedule: Schedule) -> float:
+        return share * predicted_speed_up(schedule, costs)
+
+    found = measured_at(1.5, finest(tiny, costs), Scale(costs, measured))
+
+    assert 1.5 <= measured(found) <= 1.5 * 1.05
+
+
+def test_a_disturbed_moment_does_not_move_the_aim(tiny: Model) -> None:
+    costs = costs_for(tiny).at(1)
+    make, strays = finest(tiny, costs), iter([1.0, 1.0, 3.0, 1.0, 1.0, 1.0, 1.0])
+    scale = Scale(costs, lambda made: next(strays) * predicted_speed_up(made, costs))
+    for known in (1.2, 2.0):
+        scale.speed_up(make(known))
+
+    found = measured_at(1.5, make, scale)
+
+    assert 1.5 <= predicted_speed_up(found, costs) <= 1.5 * 1.05
+
+
+def test_before_anything_is_measured_all_that_is_promised_counts(tiny: Model) -> None:
+    assert Scale(costs_for(tiny).at(1), lambda _made: 0.5).share == 1.0
+
+
+def test_a_schedule_that_is_measured_again_counts_once(tiny: Model) -> None:
+    costs = costs_for(tiny).at(1)
+    measured = iter([2.0, 1.0, 1.0])
+    scale = Scale(costs, lambda _made: next(measured))
+    for steps in (2, 3, 3):
+        scale.speed_up(all_compute(steps, tiny.units.graph))
+
+    assert scale.share == 1.5
