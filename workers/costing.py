@@ -169,7 +169,7 @@ def _step_costs(
     def run() -> tuple[list[float], list[list[float]]]:
         with _timed_units(model, clock) as spans:
             marks = [clock.mark()]
-            denoise(model, conditioning, latents, alternating, _marking(marks, clock))
+            denoise(model, conditioning, latents, alternating, marking(marks, clock))
         clock.settle()
         spans[output] = spans[output][1::2]
         units = [[clock.ms(*span) for span in of_unit] for of_unit in spans]
@@ -184,7 +184,9 @@ def _step_costs(
     return start, full, median(reuse_steps), [median(ms) if ms else 0.0 for ms in units]
 
 
-def _marking(marks: list[Any], clock: Clock) -> Callable[[int, CacheRun, Tensor], bool]:
+def marking(marks: list[Any], clock: Clock) -> Callable[[int, CacheRun, Tensor], bool]:
+    """Return what marks the end of every step of a run."""
+
     def on_step(_step: int, _run: CacheRun, _latents: Tensor) -> bool:
         marks.append(clock.mark())
         return True

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ import torch
 
 from schedules.rules import all_compute, spread
 from workers.correction import Origin
-from workers.costing import denoise_costs
+from workers.costing import Clock, denoise_costs, marking
 from workers.evaluating.verdicts import Verdict
 from workers.fixes import identity
 from workers.sampler import Frame, Prompt, denoise, initial_latents
@@ -36,7 +36,7 @@ class SpeedUp:
 
     `lowest` and `highest` are the spread of measured ÷ ideal over the pairs of runs.
     `correction_share` is what two-tap corrections add to a step that reuses, as a share of an
-    uncached step.
+    uncached step, by the median of each step over all runs: few whole runs are undisturbed.
     """
 
     compute_fraction: float
@@ -102,12 +102,29 @@ def _judged(name: str, one: SpeedUp, least: float) -> tuple[Verdict, Verdict]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Round:
-    """Milliseconds of one run each, back to back."""
+class Round:
+    """Milliseconds of each step of one run each, back to back."""
 
-    uncached: float
-    cached: float
-    corrected: float
+    uncached: tuple[float, ...]
+    cached: tuple[float, ...]
+    corrected: tuple[float, ...]
+
+    @property
+    def speed_up(self) -> float:
+        """How many times faster the cached run was."""
+        return sum(self.uncached) / sum(self.cached)
+
+
+def added_share(rounds: Sequence[Round], reusing: int) -> float:
+    """Return what corrections add to each of `reusing` steps, as a share of an uncached step."""
+    whole_ms = usual_ms([one.uncached for one in rounds]) / len(rounds[0].uncached)
+    without_ms = usual_ms([one.cached for one in rounds])
+    return (usual_ms([one.corrected for one in rounds]) - without_ms) / whole_ms / max(reusing, 1)
+
+
+def usual_ms(runs: Sequence[tuple[float, ...]]) -> float:
+    """Return how long a run of steps takes, each of which takes its median over all runs."""
+    return float(sum(median(of_step) for of_step in zip(*runs, strict=True)))
 
 
 class _Denoising:
@@ -132,48 +149,50 @@ class _Denoising:
 
     def round(
         self, schedule: Schedule, correction: Correction | None, *, corrected_first: bool
-    ) -> _Round:
+    ) -> Round:
         """Run uncached, then cached without and with a correction, where there is one."""
-        uncached = self.ms(all_compute(schedule.steps, self._model.units.graph))
+        uncached = self.steps_ms(all_compute(schedule.steps, self._model.units.graph))
         if correction is None:
-            cached = self.ms(schedule)
-            return _Round(uncached, cached, cached)
+            cached = self.steps_ms(schedule)
+            return Round(uncached, cached, cached)
         if corrected_first:
-            corrected, cached = self.ms(schedule, correction), self.ms(schedule)
+            corrected, cached = self.steps_ms(schedule, correction), self.steps_ms(schedule)
         else:
-            cached, corrected = self.ms(schedule), self.ms(schedule, correction)
-        return _Round(uncached, cached, corrected)
+            cached, corrected = self.steps_ms(schedule), self.steps_ms(schedule, correction)
+        return Round(uncached, cached, corrected)
 
     def costs(self, steps: int) -> StageCosts:
         """Return unit costs, measured for about as long as three uncached runs take."""
         schedule = all_compute(steps, self._model.units.graph)
-        self.ms(all_compute(1, self._model.units.graph))
-        seconds = 3 * self.ms(schedule) / 1e3
+        self.steps_ms(all_compute(1, self._model.units.graph))
+        seconds = 3 * sum(self.steps_ms(schedule)) / 1e3
         frame = self._frame(schedule)
         return denoise_costs(self._model, self._conditioning, self._latents, frame, seconds)
 
     @torch.inference_mode()
-    def ms(self, schedule: Schedule, correction: Correction | None = None) -> float:
-        """Return how long one run takes."""
-        frame = self._frame(schedule, correction)
-        start = time.perf_counter()
-        latents, _ = denoise(self._model, self._conditioning, self._latents, frame)
-        latents.cpu()
-        return (time.perf_counter() - start) * 1e3
+    def steps_ms(
+        self, schedule: Schedule, correction: Correction | None = None
+    ) -> tuple[float, ...]:
+        """Return how long each step of one run takes; what precedes the first counts as its own."""
+        frame, clock = self._frame(schedule, correction), Clock(self._model.device)
+        clock.settle()
+        marks = [clock.mark()]
+        denoise(self._model, self._conditioning, self._latents, frame, marking(marks, clock))
+        clock.settle()
+        return tuple(clock.ms(start, end) for start, end in pairwise(marks))
 
 
-def _speed_up(schedule: Schedule, costs: StageCosts, rounds: Sequence[_Round]) -> SpeedUp:
+def _speed_up(schedule: Schedule, costs: StageCosts, rounds: Sequence[Round]) -> SpeedUp:
     steps, runs = schedule.steps, schedule.unit_runs
     full = costs.denoise_ms(steps, (steps,) * schedule.units)
     ideal = full / costs.denoise_ms(steps, runs)
-    ratios = [one.uncached / one.cached for one in rounds]
-    reusing = sum(not all(row) for row in schedule.computes) or 1
-    added = [(one.corrected - one.cached) / one.uncached * steps / reusing for one in rounds]
+    ratios = [one.speed_up for one in rounds]
+    reusing = sum(not all(row) for row in schedule.computes)
     return SpeedUp(
         compute_fraction=costs.compute_fraction(steps, runs),
         ideal=ideal,
         measured=median(ratios),
         lowest=min(ratios) / ideal,
         highest=max(ratios) / ideal,
-        correction_share=median(added),
+        correction_share=added_share(rounds, reusing),
     )

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from tests.rendering import is_untouched
 from workers.evaluating.printing import table
-from workers.evaluating.speed_ups import SpeedUp, speed_ups, verdicts
+from workers.evaluating.speed_ups import Round, SpeedUp, added_share, speed_ups, verdicts
 
 if TYPE_CHECKING:
     from workers.pipeline import Model
@@ -46,6 +46,16 @@ def test_the_cost_of_corrections_is_measured_where_something_is_reused(tiny: Mod
 
     assert half.correction_share != 0
     assert whole.correction_share == 0
+
+
+def test_a_disturbed_step_does_not_count_as_the_cost_of_corrections() -> None:
+    uncached, cached, corrected = (10.0, 10.0, 10.0), (10.0, 4.0, 4.0), (10.0, 4.1, 4.3)
+    quiet = Round(uncached, cached, corrected)
+    disturbed = Round(uncached, (30.0, 4.0, 4.0), (10.0, 4.1, 9.0))
+
+    share = added_share([quiet, disturbed, quiet], reusing=2)
+
+    assert share == pytest.approx((0.1 + 0.3) / 10 / 2)
 
 
 @pytest.mark.parametrize(
