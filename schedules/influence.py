@@ -168,11 +168,11 @@ class Table:
         units, later = np.nonzero((waiting & self.lives(rows)).T)
         begins = np.flatnonzero(np.diff(units, prepend=-1))
         at = later + step + 1
-        stale = np.zeros((len(before), self._effects.shape[-1]))
-        fresh = stale.copy()
+        stale, fresh = np.zeros((2, len(before), self._effects.shape[-1]))
         if len(units):
-            stale[units[begins]] = np.add.reduceat(self._at(units, at, at - before[units]), begins)
-            fresh[units[begins]] = np.add.reduceat(self._at(units, at, at - step), begins)
+            for sums, since in ((stale, before[units]), (fresh, step)):
+                effects = self._at(units, at, at - since)
+                sums[units[begins]] = np.add.reduceat(effects, begins, dtype=np.float64)
         return stale, fresh
 
     def _at(

@@ -106,6 +106,7 @@ class Search:
         self._influence = influence if table else influence.levelled()
         self._unit_ms = np.array(costs.unit_ms)
         self._outputs = graph.with_role(*OUTPUT_ROLES)
+        self._one = np.eye(influence.units, dtype=bool)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -176,7 +177,7 @@ class Search:
 
     def _with_one_more(self, row: Computes) -> Computes:
         """Return the rows in which one unit more computes; `row` again where that is dead work."""
-        rows = row | np.eye(len(row), dtype=bool)
+        rows = row | self._one
         return np.asarray(rows & self._table.lives(rows))
 
     def _merged(self, computes: Computes, price: float) -> Computes:
@@ -221,9 +222,8 @@ class Search:
 
     def _rows(self, computes: Computes, step: int) -> Computes:
         """Propose rows: everything, a neighbour's, cut at one output, one unit changed."""
-        one = np.eye(self._influence.units, dtype=bool)
-        full, cut = np.ones_like(one[:1]), ~one[list(self._outputs)]
-        rows = np.concatenate([full, computes[step - 1 : step], cut, computes[step] ^ one])
+        full, cut = np.ones_like(self._one[:1]), ~self._one[list(self._outputs)]
+        rows = np.concatenate([full, computes[step - 1 : step], cut, computes[step] ^ self._one])
         return np.asarray(rows & self._table.lives(rows))
 
     def _worth(self, computes: Computes, price: float) -> float:

@@ -105,7 +105,7 @@ class Lineup:
 
     def known(self) -> list[Method]:
         """Return the methods that need no speed-up to aim at, the uncached run first."""
-        paper, whole = self._known
+        paper, whole = self._unaimed
         return [
             self.own("uncached", UNCACHED, self._frame.schedule),
             *self._paper(paper, self._settings.delta),
@@ -126,7 +126,7 @@ class Lineup:
         """
         asked = self._settings.targets(self._frame.schedule.steps)
         scale = Scale(self._costs, lambda made: speed_up(self.own("", PLAIN, made)))
-        for known in self._known:
+        for known in self._unaimed:
             scale.speed_up(known)
         papers = [method for one in asked for method in self._paper_at(one, scale)]
         if ours is not None:
@@ -149,7 +149,7 @@ class Lineup:
         return Method(name, group, frame, compute_fraction=fraction)
 
     @cached_property
-    def _known(self) -> tuple[Schedule, Schedule]:
+    def _unaimed(self) -> tuple[Schedule, Schedule]:
         """The paper's rule and whole blocks: schedules that are aimed at nothing."""
         paper = accumulate(self._profile, self._graph, self._settings.delta)
         return paper, whole_blocks(self._frame.schedule.steps, self._graph)
