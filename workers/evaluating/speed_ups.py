@@ -18,7 +18,7 @@ from workers.sampler import Frame, Prompt, denoise, initial_latents
 from workers.shapes import random_conditioning
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from schedules.cost import StageCosts
     from schedules.schedule import Schedule
@@ -36,7 +36,7 @@ class SpeedUp:
 
     `lowest` and `highest` are the spread of measured ÷ ideal over the pairs of runs.
     `correction_share` is what two-tap corrections add to a step that reuses, as a share of an
-    uncached step, by the median of each step over all runs: few whole runs are undisturbed.
+    uncached step, by the median of each step over all rounds: few whole runs are undisturbed.
     """
 
     compute_fraction: float
@@ -115,16 +115,17 @@ class Round:
         return sum(self.uncached) / sum(self.cached)
 
 
-def added_share(rounds: Sequence[Round], reusing: int) -> float:
-    """Return what corrections add to each of `reusing` steps, as a share of an uncached step."""
-    whole_ms = usual_ms([one.uncached for one in rounds]) / len(rounds[0].uncached)
-    without_ms = usual_ms([one.cached for one in rounds])
-    return (usual_ms([one.corrected for one in rounds]) - without_ms) / whole_ms / max(reusing, 1)
+def added_share(rounds: Sequence[Round], reusing: Collection[int]) -> float:
+    """Return what corrections add to each of the steps `reusing`, as a share of an uncached step.
 
-
-def usual_ms(runs: Sequence[tuple[float, ...]]) -> float:
-    """Return how long a run of steps takes, each of which takes its median over all runs."""
-    return float(sum(median(of_step) for of_step in zip(*runs, strict=True)))
+    Steps that reuse nothing do the same work either way; only the first pays for preparing.
+    """
+    if not reusing:
+        return 0.0
+    added = (
+        median(one.corrected[step] - one.cached[step] for one in rounds) for step in {0, *reusing}
+    )
+    return sum(added) / len(reusing) / median(ms for one in rounds for ms in one.uncached)
 
 
 class _Denoising:
@@ -187,7 +188,7 @@ def _speed_up(schedule: Schedule, costs: StageCosts, rounds: Sequence[Round]) ->
     full = costs.denoise_ms(steps, (steps,) * schedule.units)
     ideal = full / costs.denoise_ms(steps, runs)
     ratios = [one.speed_up for one in rounds]
-    reusing = sum(not all(row) for row in schedule.computes)
+    reusing = [step for step, row in enumerate(schedule.computes) if not all(row)]
     return SpeedUp(
         compute_fraction=costs.compute_fraction(steps, runs),
         ideal=ideal,

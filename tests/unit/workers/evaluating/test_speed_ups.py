@@ -53,9 +53,21 @@ def test_a_disturbed_step_does_not_count_as_the_cost_of_corrections() -> None:
     quiet = Round(uncached, cached, corrected)
     disturbed = Round(uncached, (30.0, 4.0, 4.0), (10.0, 4.1, 9.0))
 
-    share = added_share([quiet, disturbed, quiet], reusing=2)
+    share = added_share([quiet, disturbed, quiet], reusing=[1, 2])
 
     assert share == pytest.approx((0.1 + 0.3) / 10 / 2)
+
+
+def test_corrections_cost_nothing_where_nothing_is_reused_but_in_preparing() -> None:
+    strayed = Round((10.0, 10.0, 10.0), (10.0, 10.0, 4.0), (10.2, 13.0, 4.1))
+
+    assert added_share([strayed], reusing=[2]) == pytest.approx((0.2 + 0.1) / 10)
+
+
+def test_a_machine_that_slows_down_does_not_count_as_the_cost_of_corrections() -> None:
+    fast, slow = Round((10.0,), (4.0,), (4.1,)), Round((20.0,), (8.0,), (8.2,))
+
+    assert added_share([fast, fast, slow], reusing=[0]) == pytest.approx(0.01)
 
 
 @pytest.mark.parametrize(
