@@ -17,7 +17,7 @@ from schedules.schedule import Counts, Work, work_of
 from workers.fixes import fixes_of
 from workers.moves import Move
 from workers.pins import Pinned, Pins
-from workers.reusing import REUSE
+from workers.reusing import REUSE, Reused
 from workers.units import first_of, replaced_forward
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ class CacheRun:
             if work is Work.SKIPPED:
                 return entry.packed(_hollow(self._shapes[u], x))
             self._reused += 1
-            return entry.packed(reuse(x, self._reusable(u)))
+            return entry.packed(reuse(x, self._reused_of(u)))
 
         return forward
 
@@ -169,10 +169,8 @@ class CacheRun:
 
         return forward
 
-    def _reusable(self, u: int) -> Tensor:
-        value: Tensor = self.values[u]
-        fix = self._fix_of(u)
-        return value if fix is None else fix(value, self.before[u])
+    def _reused_of(self, u: int) -> Reused:
+        return Reused(self.values[u], self.before[u], self._fix_of(u))
 
     def _fix_of(self, u: int) -> Fix | None:
         fix = self._fixed.get(u)

@@ -40,6 +40,18 @@ class Fix:
         corrected = _scaled(value, self.gain, self.shift)
         return corrected if self.slope is None else corrected.addcmul_(before, self.slope)
 
+    def added(self, x: Tensor, value: Tensor, before: Tensor) -> Tensor:
+        """Return x + the corrected value, in one new tensor.
+
+        Half precision has too few digits to add the terms to x one by one.
+        """
+        if x.dtype.itemsize < 4:
+            return self(value, before).add_(x)
+        total = torch.addcmul(x, value, self.gain)
+        if self.slope is not None:
+            total.addcmul_(before, self.slope)
+        return total.add_(self.shift)
+
 
 def _scaled(value: Tensor, gain: Tensor, shift: Tensor) -> Tensor:
     """Return γ ⊙ c + β.

@@ -36,11 +36,27 @@ def test_two_taps_add_the_value_before(terms: tuple[int, ...]) -> None:
 
 
 @SHAPES
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("has_two", [True, False])
+def test_a_residual_is_added_corrected(
+    terms: tuple[int, ...], dtype: torch.dtype, has_two: bool
+) -> None:
+    x, value, before, *of_fix = (_drawn(*s).to(dtype) for s in (*3 * [VALUES[terms]], *3 * [terms]))
+    gain, shift, slope = of_fix
+    fix = Fix((1, 0), gain, shift, slope if has_two else None)
+
+    total = fix.added(x, value, before)
+
+    torch.testing.assert_close(total, x + fix(value, before))
+
+
+@SHAPES
 def test_what_is_fixed_and_the_terms_stay_as_they_were(terms: tuple[int, ...]) -> None:
     given = [_drawn(*s) for s in (*2 * [VALUES[terms]], *3 * [terms])]
     kept = [tensor.clone() for tensor in given]
     value, before, gain, shift, slope = given
 
     Fix((1, 0), gain, shift, slope)(value, before)
+    Fix((1, 0), gain, shift, slope).added(value, value, before)
 
     torch.testing.assert_close(given, kept, rtol=0, atol=0)
