@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from schedules.errors import InvalidSchedule
 from schedules.schedule import Counts, Work, work_of
-from workers.fixes import fixes_of
+from workers.fixes import prepared
 from workers.moves import Move
 from workers.pins import Pinned, Pins
 from workers.reusing import REUSE, Reused
 from workers.units import first_of, replaced_forward
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from torch import Tensor
 
@@ -38,7 +38,7 @@ class CacheRun:
 
     Call `begin_step(s)` before every UNet call, s = 0, 1, …. `values[u]` is the last computed
     update (residual unit) or output (output unit) of unit u, `before[u]` the computed one before
-    it, kept only with `two_taps` and only for units that reuse after a second compute.
+    it, kept only for the units `forecast`.
 
     `fixes[s]` corrects the reuses of step s. A fix belongs to values of certain steps: what is
     older or newer than planned is reused as it is.
@@ -49,8 +49,7 @@ class CacheRun:
         schedule: Schedule,
         units: UNetUnits,
         fixes: Sequence[Fixes] = (),
-        *,
-        two_taps: bool = False,
+        forecast: Collection[int] = (),
     ) -> None:
         self._work = schedule.work(units.graph)
         self._graph = units.graph
@@ -65,8 +64,7 @@ class CacheRun:
         self._shapes: list[tuple[int, ...]] = [()] * len(units.graph)
         self._outlines: dict[BlockModule, Any] = {}
         self._made: list[tuple[int | None, int | None]] = [(None, None)] * len(units.graph)
-        reuses = schedule.reuses(units.graph) if two_taps else ()
-        self._forecast = {reuse.unit for reuse in reuses if reuse.before is not None}
+        self._forecast = forecast
         self.values: list[Any] = [None] * len(units.graph)
         self.before: list[Any] = [None] * len(units.graph)
 
@@ -238,11 +236,10 @@ def cache_run(
         raise InvalidSchedule(
             f"the schedule has {schedule.units} units, this UNet has {len(units.graph)}"
         )
-    fixes: Sequence[Fixes] = ()
-    two_taps = False
-    if correction is not None:
-        fixes, two_taps = fixes_of(correction, schedule, units), correction.is_two_tap
-    return CacheRun(schedule, units, fixes, two_taps=two_taps)
+    if correction is None:
+        return CacheRun(schedule, units)
+    plan = prepared(correction, schedule, units)
+    return CacheRun(schedule, units, plan.fixes, plan.forecast)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -53,11 +53,13 @@ class Correction:
 
     `terms[unit]` is K × reuses × C: γ − 1, β and, for kinds of two taps, δ, so that zeros change
     nothing; the reuses are the unit's own, in the schedule's order. `id` names the content.
+    `prepared` remembers what runs make of the terms.
     """
 
     id: str
     origin: Origin
     terms: Mapping[str, Tensor] = field(compare=False, repr=False)
+    prepared: dict[Any, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @classmethod
     def of(cls, origin: Origin, terms: Mapping[str, Tensor]) -> Self:
@@ -73,7 +75,9 @@ class Correction:
         return TERMS[self.origin.kind] == 3
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Self:
-        """Return the same correction with its terms on a device, in a dtype."""
+        """Return the same correction with its terms on a device, in a dtype; itself if they are."""
+        if all(v.device == device and v.dtype == dtype for v in self.terms.values()):
+            return self
         return replace(self, terms={k: v.to(device, dtype) for k, v in self.terms.items()})
 
     def is_for(self, solver: str, schedule: Schedule) -> bool:

@@ -64,10 +64,16 @@ def joined(parts: Sequence[Conditioning], guided: bool) -> Conditioning:
     return Conditioning(merge([part.text for part in parts]), added)
 
 
+def _device(pipe: Any) -> torch.device:
+    # diffusers' own property walks all modules: 2 ms of every prompt, beside pictures of 60.
+    device: torch.device = next(pipe.unet.parameters()).device
+    return device
+
+
 def _encode_sd(
     pipe: Any, prompt: str, negative: str | None, _width: int, _height: int, guided: bool
 ) -> Conditioning:
-    device = pipe.unet.device
+    device = _device(pipe)
     text, unconditional = pipe.encode_prompt(prompt, device, 1, guided, negative)
     return Conditioning(torch.cat([unconditional, text]) if guided else text, None)
 
@@ -75,7 +81,7 @@ def _encode_sd(
 def _encode_sdxl(
     pipe: Any, prompt: str, negative: str | None, width: int, height: int, guided: bool
 ) -> Conditioning:
-    device = pipe.unet.device
+    device = _device(pipe)
     text, no_text, pooled, no_pooled = pipe.encode_prompt(
         prompt=prompt,
         device=device,
@@ -108,7 +114,7 @@ def _read_by_bert(pipe: Any, text: str) -> Tensor:
     tokens = pipe.tokenizer(
         text, padding="max_length", max_length=LDM_TOKENS, truncation=True, return_tensors="pt"
     )
-    read: Tensor = pipe.bert(tokens.input_ids.to(pipe.unet.device))[0]
+    read: Tensor = pipe.bert(tokens.input_ids.to(_device(pipe)))[0]
     return read
 
 

@@ -17,7 +17,7 @@ import torch
 from schedules.rules import all_compute
 from workers.cached_unet import CacheRun, installed
 from workers.correction import Correction, Origin
-from workers.fixes import by_unit, fixes
+from workers.fixes import by_unit, fixes, forecast
 from workers.sampler import Walk, encode, initial_latents
 
 if TYPE_CHECKING:
@@ -76,8 +76,10 @@ class _Fitting:
     def __init__(self, model: Model, frame: Frame, two_tap: bool) -> None:
         self._model, self._frame, self._two_tap = model, frame, two_tap
         graph = model.units.graph
+        reuses = frame.schedule.reuses(graph)
+        self._forecast = forecast(by_unit(reuses)) if two_tap else ()
         self._reuses: list[list[Reuse]] = [[] for _ in range(frame.schedule.steps)]
-        for reuse in frame.schedule.reuses(graph):
+        for reuse in reuses:
             self._reuses[reuse.step].append(reuse)
         self._teacher = CacheRun(all_compute(1, graph), model.units)
         self._fixes: list[dict[int, Fix]] = [{} for _ in self._reuses]
@@ -87,7 +89,7 @@ class _Fitting:
         model, frame = self._model, self._frame
         noise = initial_latents(model, prompts, frame)
         walk = Walk(model, encode(model, prompts, frame), noise, frame)
-        run = CacheRun(frame.schedule, model.units, self._fixes, two_taps=self._two_tap)
+        run = CacheRun(frame.schedule, model.units, self._fixes, self._forecast)
         return _Rollout(walk, run)
 
     def solve(self, step: int, rollouts: Sequence[_Rollout]) -> None:

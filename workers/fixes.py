@@ -78,11 +78,31 @@ def _shapes(
     return {e.unit.name: (TERMS[origin.kind], count, e.channels) for e, count in entries}
 
 
-def fixes_of(correction: Correction, schedule: Schedule, units: UNetUnits) -> list[Fixes]:
-    """Return for each step the fix of every unit reused there.
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a run needs of its correction.
+
+    `fixes[s][u]` corrects the reuse of unit u at step s; of the units `forecast` the value before
+    the last is needed too.
+    """
+
+    fixes: Sequence[Fixes]
+    forecast: frozenset[int]
+
+
+def prepared(correction: Correction, schedule: Schedule, units: UNetUnits) -> Prepared:
+    """Return the fix of every reuse, made once for all runs.
 
     Raises CalibrationError when the correction was made for another schedule or UNet.
     """
+    key = (schedule, units)
+    if key not in correction.prepared:
+        correction.prepared[key] = _prepared(correction, schedule, units)
+    known: Prepared = correction.prepared[key]
+    return known
+
+
+def _prepared(correction: Correction, schedule: Schedule, units: UNetUnits) -> Prepared:
     reuses = by_unit(schedule.reuses(units.graph))
     shapes = {name: tuple(table.shape) for name, table in correction.terms.items()}
     wanted = _shapes(correction.origin, reuses, units)
@@ -91,7 +111,12 @@ def fixes_of(correction: Correction, schedule: Schedule, units: UNetUnits) -> li
     rows: list[dict[int, Fix]] = [{} for _ in range(schedule.steps)]
     for reuse, fix in _with_fixes(correction.terms, reuses, units):
         rows[reuse.step][reuse.unit] = fix
-    return list(rows)
+    return Prepared(rows, forecast(reuses) if correction.is_two_tap else frozenset())
+
+
+def forecast(reuses: Mapping[int, Sequence[Reuse]]) -> frozenset[int]:
+    """Return the units that reuse after a second compute: two taps forecast what they give."""
+    return frozenset(u for u, of_unit in reuses.items() if of_unit[-1].before is not None)
 
 
 def _is_for(origin: Origin, schedule: Schedule, units: UNetUnits) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,11 +25,12 @@ SAMPLES = 16
 SAMPLE_BYTES = 65_536
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Model:
     """A loaded model: the diffusers pipeline, its family, and the units of its UNet.
 
     `name` is what requests call it, `revision` a fingerprint of its weights and configuration.
+    It stays on its device and in its dtype: to ask diffusers walks the whole UNet.
     """
 
     name: str
@@ -38,13 +40,13 @@ class Model:
     family: Family
     units: UNetUnits
 
-    @property
+    @cached_property
     def device(self) -> torch.device:
         """Where the UNet lives."""
         device: torch.device = self.pipe.unet.device
         return device
 
-    @property
+    @cached_property
     def dtype(self) -> torch.dtype:
         """What the UNet computes in."""
         dtype: torch.dtype = self.pipe.unet.dtype

@@ -16,9 +16,9 @@ from torch import nn
 
 from schedules.rules import all_compute
 from schedules.schedule import Work
-from workers.cached_unet import CacheRun, installed
+from workers.cached_unet import CacheRun, cache_run, installed
 from workers.correction import Correction, Origin
-from workers.fixes import fixes_of, identity
+from workers.fixes import identity
 from workers.sampler import Prompt, Walk, encode, initial_latents
 
 if TYPE_CHECKING:
@@ -57,8 +57,8 @@ class Training:
         self._work = frame.schedule.work(model.units.graph)
         self._teacher = CacheRun(all_compute(1, model.units.graph), model.units)
         begun = frame.correction
-        self._two_taps = begun is not None and begun.is_two_tap
-        self.origin = Origin.of(model, frame, "two-tap-trained" if self._two_taps else "trained")
+        kind = "two-tap-trained" if begun is not None and begun.is_two_tap else "trained"
+        self.origin = Origin.of(model, frame, kind)
         start = begun or identity(self.origin, frame.schedule, model.units)
         self.terms = {
             name: nn.Parameter(table.to(model.device).float())
@@ -97,8 +97,7 @@ class Training:
             noise = initial_latents(model, prompts, frame)
             walk = Walk(model, encode(model, prompts, frame), noise, frame)
         terms = {name: table.to(model.dtype) for name, table in self.terms.items()}
-        fixes = fixes_of(Correction("", self.origin, terms), frame.schedule, model.units)
-        run = CacheRun(frame.schedule, model.units, fixes, two_taps=self._two_taps)
+        run = cache_run(model.units, frame.schedule, Correction("", self.origin, terms))
         return sum(self._step(step, walk, run) for step in range(frame.schedule.steps))
 
     def _step(self, step: int, walk: Walk, run: CacheRun) -> float:

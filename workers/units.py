@@ -80,7 +80,7 @@ class BlockModule:
     units: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class UNetUnits:
     """The units of one UNet in execution order, with their graph; blocks that are nothing else."""
 

@@ -141,12 +141,15 @@ class _Denoising:
         return Frame(self._size, self._size, 3.0, "dpmpp_2m", schedule, correction)
 
     def corrected(self, schedule: Schedule) -> Correction | None:
-        """Return a two-tap correction that changes nothing and takes as long as any."""
+        """Return a two-tap correction that changes nothing and takes as long as any.
+
+        It lies where the model does, as those of a worker's plans.
+        """
         units = self._model.units
         if not schedule.reuses(units.graph):
             return None
         origin = Origin.of(self._model, self._frame(schedule), "two-tap")
-        return identity(origin, schedule, units)
+        return identity(origin, schedule, units).to(self._model.device, self._model.dtype)
 
     def round(
         self, schedule: Schedule, correction: Correction | None, *, corrected_first: bool

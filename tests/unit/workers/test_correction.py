@@ -16,6 +16,8 @@ from workers.cached_unet import cached
 from workers.calibration_files import load_corrections, save_correction
 from workers.correction import TERMS, Correction
 from workers.errors import CalibrationError
+from workers.fixes import prepared
+from workers.units import find_units
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,6 +95,25 @@ def test_a_converted_correction_is_saved_as_itself(
 
     assert {table.dtype for table in converted.terms.values()} == {torch.float32}
     assert Correction.load(tmp_path / "one.safetensors") == converted == correction
+
+
+def test_what_already_lies_where_it_should_stays_itself(tiny: Model, frame: Frame) -> None:
+    correction = a_correction(tiny, frame).to(tiny.device, tiny.dtype)
+
+    assert correction.to(tiny.device, tiny.dtype) is correction
+    assert correction.to(tiny.device, torch.float64) is not correction
+
+
+def test_fixes_are_made_once_for_all_runs_of_a_schedule_on_a_unet(
+    tiny: Model, frame: Frame
+) -> None:
+    correction = a_correction(tiny, frame)
+    first = prepared(correction, frame.schedule, tiny.units)
+
+    assert prepared(correction, frame.schedule, tiny.units) is first
+    assert prepared(correction, frame.schedule, find_units(tiny.pipe.unet)) is not first
+    with pytest.raises(CalibrationError, match="another schedule"):
+        prepared(correction, all_compute(frame.schedule.steps, tiny.units.graph), tiny.units)
 
 
 def test_other_terms_have_another_id(tiny: Model, frame: Frame) -> None:
