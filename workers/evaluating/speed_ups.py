@@ -118,7 +118,7 @@ class Round:
 def added_share(rounds: Sequence[Round], reusing: Collection[int]) -> float:
     """Return what corrections add to each of the steps `reusing`, as a share of an uncached step.
 
-    Steps that reuse nothing do the same work either way; only the first pays for preparing.
+    Steps that reuse nothing do the same work either way; the first sets up the run, too.
     """
     if not reusing:
         return 0.0
@@ -156,14 +156,9 @@ class _Denoising:
     ) -> Round:
         """Run uncached, then cached without and with a correction, where there is one."""
         uncached = self.steps_ms(all_compute(schedule.steps, self._model.units.graph))
-        if correction is None:
-            cached = self.steps_ms(schedule)
-            return Round(uncached, cached, cached)
-        if corrected_first:
-            corrected, cached = self.steps_ms(schedule, correction), self.steps_ms(schedule)
-        else:
-            cached, corrected = self.steps_ms(schedule), self.steps_ms(schedule, correction)
-        return Round(uncached, cached, corrected)
+        order = (correction, None) if corrected_first else (None, correction)
+        ms = {one: self.steps_ms(schedule, one) for one in dict.fromkeys(order)}
+        return Round(uncached, ms[None], ms[correction])
 
     def costs(self, steps: int) -> StageCosts:
         """Return unit costs, measured for about as long as three uncached runs take."""
