@@ -77,7 +77,7 @@ class _Fitting:
         self._model, self._frame, self._two_tap = model, frame, two_tap
         graph = model.units.graph
         reuses = frame.schedule.reuses(graph)
-        self._forecast = forecast(by_unit(reuses)) if two_tap else ()
+        self._forecast = forecast(reuses) if two_tap else ()
         self._reuses: list[list[Reuse]] = [[] for _ in range(frame.schedule.steps)]
         for reuse in reuses:
             self._reuses[reuse.step].append(reuse)

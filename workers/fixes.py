@@ -103,7 +103,8 @@ def prepared(correction: Correction, schedule: Schedule, units: UNetUnits) -> Pr
 
 
 def _prepared(correction: Correction, schedule: Schedule, units: UNetUnits) -> Prepared:
-    reuses = by_unit(schedule.reuses(units.graph))
+    found = schedule.reuses(units.graph)
+    reuses = by_unit(found)
     shapes = {name: tuple(table.shape) for name, table in correction.terms.items()}
     wanted = _shapes(correction.origin, reuses, units)
     if shapes != wanted or not _is_for(correction.origin, schedule, units):
@@ -111,12 +112,12 @@ def _prepared(correction: Correction, schedule: Schedule, units: UNetUnits) -> P
     rows: list[dict[int, Fix]] = [{} for _ in range(schedule.steps)]
     for reuse, fix in _with_fixes(correction.terms, reuses, units):
         rows[reuse.step][reuse.unit] = fix
-    return Prepared(rows, forecast(reuses) if correction.is_two_tap else frozenset())
+    return Prepared(rows, forecast(found) if correction.is_two_tap else frozenset())
 
 
-def forecast(reuses: Mapping[int, Sequence[Reuse]]) -> frozenset[int]:
+def forecast(reuses: Iterable[Reuse]) -> frozenset[int]:
     """Return the units that reuse after a second compute: two taps forecast what they give."""
-    return frozenset(u for u, of_unit in reuses.items() if of_unit[-1].before is not None)
+    return frozenset(reuse.unit for reuse in reuses if reuse.before is not None)
 
 
 def _is_for(origin: Origin, schedule: Schedule, units: UNetUnits) -> bool:

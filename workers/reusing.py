@@ -1,4 +1,4 @@
-"""How a unit's output is made of what is reused: in the order in which the module itself adds."""
+"""How a unit's output is made of what is reused: uncorrected, bit for bit what the module adds."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Reused:
 
 
 def _residual(entry: UnitModule) -> Callable[[Tensor, Reused], Tensor]:
-    """Identity path + update, in the order and dtype the module itself adds them."""
+    """Identity path + update, in the dtype the module itself adds them."""
     module: Any = entry.module
     if entry.unit.role is Role.TRANSFORMER:
         return _transformer_sum(module.use_linear_projection)
@@ -50,15 +50,12 @@ def _residual(entry: UnitModule) -> Callable[[Tensor, Reused], Tensor]:
 
 
 def _transformer_sum(tokens_last: bool) -> Callable[[Tensor, Reused], Tensor]:
-    def map_sum(x: Tensor, update: Reused) -> Tensor:
-        return update.added(x)
-
     def token_sum(x: Tensor, update: Reused) -> Tensor:
         batch, channels, height, width = x.shape
         shaped = update.corrected().reshape(batch, height, width, channels).permute(0, 3, 1, 2)
         return shaped.contiguous() + x
 
-    return token_sum if tokens_last else map_sum
+    return token_sum if tokens_last else lambda x, update: update.added(x)
 
 
 def _output(_entry: UnitModule) -> Callable[[Tensor, Reused], Tensor]:
