@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
 from starlette.middleware.cors import CORSMiddleware
 
 from app import (
@@ -79,7 +81,13 @@ def create_app(settings: Settings, queue: GatewayQueue, tracing: Tracing = OFF) 
         app.include_router(routes)
     description.install(app)
     problems.install(app)
+    _build_routes(app)
     return app
+
+
+def _build_routes(app: FastAPI) -> None:
+    """Build what the framework would otherwise build in the time of the first request."""
+    deque(iter_route_contexts(app.routes), maxlen=0)
 
 
 def fronted(app: FastAPI, settings: Settings, queue: GatewayQueue, tracing: Tracing) -> ASGIApp:
